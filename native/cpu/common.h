@@ -1,0 +1,102 @@
+// Shared by every kernel: the guard at the C boundary, extent checks, and the views kernels loop over.
+#pragma once
+
+#include <omp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <stdexcept>
+#include <string>
+
+#include "stig.h"
+
+namespace stig {
+
+// Carries a status and a sentence to the guard; nothing else catches it.
+class Error : public std::runtime_error {
+ public:
+  Error(stig_status status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  stig_status status() const { return status_; }
+
+ private:
+  stig_status status_;
+};
+
+stig_status report_current_exception(const char* function) noexcept;
+
+// Runs body and turns whatever it throws into a status and the thread's last error.
+template <typename Body>
+stig_status guarded(const char* function, Body&& body) noexcept {
+  try {
+    body();
+    return STIG_OK;
+  } catch (...) {
+    return report_current_exception(function);
+  }
+}
+
+inline void require(bool condition, const std::string& message) {
+  if (!condition) throw Error(STIG_INVALID_ARGUMENT, message);
+}
+
+std::string describe(const stig_tensor& t);  // "2x64x32x32 block 16"
+
+inline bool wanted(const stig_tensor* t) { return t != nullptr && t->data != nullptr; }
+inline int64_t image_elements(const stig_tensor& t) { return t.c * t.h * t.w; }
+inline int64_t elements(const stig_tensor& t) { return t.n * image_elements(t); }
+inline bool contiguous(const stig_tensor& t) { return t.n <= 1 || t.batch_stride == image_elements(t); }
+
+// The descriptor is present and consistent: non-null, positive extents, block 1 or 16 dividing c, images do not overlap.
+void check(const stig_tensor* t, const char* name);
+void check_planar(const stig_tensor* t, const char* name);
+void check_same_extents(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
+// Same extents and the same block, so that images correspond element by element.
+void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
+void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w);
+
+template <typename T = float>
+T* image(const stig_tensor& t, int64_t i) {
+  return static_cast<T*>(t.data) + i * t.batch_stride;
+}
+// One channel plane of a planar tensor.
+template <typename T = float>
+T* plane(const stig_tensor& t, int64_t i, int64_t j) {
+  return image<T>(t, i) + j * t.h * t.w;
+}
+
+// body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not depend
+// on the number of threads. The first exception of any index is rethrown in the caller.
+template <typename Body>
+void parallel_for(int64_t count, Body&& body) {
+  if (count <= 0) return;
+  if (count == 1) {
+    body(static_cast<int64_t>(0));
+    return;
+  }
+  std::exception_ptr failure;
+#pragma omp parallel for schedule(static)
+  for (int64_t index = 0; index < count; ++index) {
+    try {
+      body(index);
+    } catch (...) {
+#pragma omp critical(stig_parallel_failure)
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+// Splits a flat range of elements into chunks worth a thread; body(begin, end).
+template <typename Body>
+void parallel_chunks(int64_t count, Body&& body) {
+  constexpr int64_t chunk = 16384;
+  parallel_for((count + chunk - 1) / chunk, [&](int64_t k) {
+    const int64_t begin = k * chunk;
+    body(begin, begin + chunk < count ? begin + chunk : count);
+  });
+}
+
+}  // namespace stig
+
+#define STIG_GUARDED(...) return ::stig::guarded(__func__, [&] { __VA_ARGS__ })
