@@ -1,0 +1,5 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("Stig.SelfTest")]
+[assembly: InternalsVisibleTo("Stig.SelfTest.Tests")]
+[assembly: InternalsVisibleTo("Stig.Model.Tests")]

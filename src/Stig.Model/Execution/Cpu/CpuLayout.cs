@@ -1,0 +1,59 @@
+using Stig.Interop;
+using Stig.Model.Graphs;
+using Stig.Model.Operations;
+
+namespace Stig.Model.Execution.Cpu;
+
+/// <summary>
+/// Layouts of the CPU executor. Feature maps whose channels are a multiple of 16 are channel-blocked (oneDNN's nChw16c, the only layout
+/// with a float32 Winograd), everything else is planar; in a graph that joins or cuts channels at other places than multiples of 16 (a
+/// narrow network) everything is planar.
+/// </summary>
+internal sealed class CpuLayout : ILayoutPolicy
+{
+    private const int ChannelBlock = 16;
+
+    private readonly bool blocked;
+
+    public CpuLayout(Graph graph) =>
+        blocked = graph.Nodes.All(node => node.Operation switch
+        {
+            Concat { Axis: Axis.Channel } => node.Inputs.All(IsBlockable),
+            Slice { Axis: Axis.Channel } slice => slice.Start % ChannelBlock == 0 && IsBlockable(node.Outputs[0]),
+            Embed { Axis: Axis.Channel } embed => embed.Start % ChannelBlock == 0 && IsBlockable(node.Outputs[0]),
+            _ => true,
+        });
+
+    public int BlockOf(TensorType type) =>
+        blocked && type.Layout == TensorLayout.FeatureMap && type.Shape.Rank == 4 && type.Shape.C % ChannelBlock == 0 ? ChannelBlock : 1;
+
+    public long ByteCount(TensorType type) => type.ByteCount;
+
+    public bool CanView(TensorType part, TensorType whole, ViewOffset offset)
+    {
+        int block = BlockOf(whole);
+        return part.Element == whole.Element && part.Element != ElementType.UInt8
+            && (part.Shape.H, part.Shape.W) == (whole.Shape.H, whole.Shape.W)
+            && BlockOf(part) == block && offset.Channel % block == 0;
+    }
+
+    /// <summary>Descriptor of a value that lies in the storage of another, from the given image and channel on.</summary>
+    public unsafe NativeTensor Describe(TensorType type, TensorType root, ViewOffset offset, byte* storage)
+    {
+        Shape shape = type.Shape;
+        long plane = (long)root.Shape.H * root.Shape.W;
+        long batchStride = root.Shape.C * plane;
+        return new NativeTensor
+        {
+            Data = storage + (((offset.Image * batchStride) + (offset.Channel * plane)) * root.ElementSize),
+            N = shape.N,
+            C = shape.C,
+            H = shape.H,
+            W = shape.W,
+            BatchStride = batchStride,
+            Block = BlockOf(type),
+        };
+    }
+
+    private static bool IsBlockable(Value value) => value.Type.Layout == TensorLayout.Plain || value.Shape.C % ChannelBlock == 0;
+}

@@ -1,0 +1,65 @@
+using Stig.Model.Graphs;
+
+namespace Stig.Model.Execution;
+
+/// <summary>Runs graphs on a device. The CPU executor stands behind it; networks, losses and training know only this.</summary>
+internal abstract class Executor : IDisposable
+{
+    /// <summary>The device as the user names it: "cpu", "cuda:0".</summary>
+    public abstract string DeviceName { get; }
+
+    /// <summary>An empty store on this device.</summary>
+    public abstract TensorStore CreateStore();
+
+    /// <summary>Plans memory, builds kernels, and gives a program that can be run many times.</summary>
+    /// <exception cref="GraphException">A parameter of the graph is not in the store, or has another shape there.</exception>
+    public abstract Program Compile(Graph graph, TensorStore store);
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}
+
+/// <summary>A compiled graph with its memory. Not for use by several threads at a time.</summary>
+internal abstract class Program : IDisposable
+{
+    /// <summary>The memory plan, for reports.</summary>
+    public abstract MemoryPlan Plan { get; }
+
+    /// <summary>Sets an input; it keeps its value until it is set again.</summary>
+    public abstract void Write<T>(Value input, ReadOnlySpan<T> data) where T : unmanaged;
+
+    /// <summary>Runs all nodes.</summary>
+    public abstract void Run();
+
+    /// <summary>Copies an output of the graph out, in row-major order of its shape. Waits for the run.</summary>
+    public abstract void Read<T>(Value output, Span<T> data) where T : unmanaged;
+
+    /// <summary>An output of one element.</summary>
+    public float ReadScalar(Value output)
+    {
+        Span<float> value = stackalloc float[1];
+        Read(output, value);
+        return value[0];
+    }
+
+    /// <summary>An output's values, in a new array.</summary>
+    public float[] Read(Value output)
+    {
+        float[] values = new float[output.Shape.Count];
+        Read<float>(output, values);
+        return values;
+    }
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}

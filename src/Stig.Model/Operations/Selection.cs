@@ -1,0 +1,104 @@
+using Stig.Model.Graphs;
+
+namespace Stig.Model.Operations;
+
+/// <summary>The axes along which tensors are joined and cut.</summary>
+internal enum Axis
+{
+    Batch = 0,
+    Channel = 1,
+}
+
+/// <summary>Joins tensors along an axis. Executors place the inputs inside the output where the layout allows, and then copy nothing.</summary>
+internal sealed record Concat(Axis Axis) : Operation
+{
+    public override string Name => "concat";
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        int axis = (int)Axis;
+        Shape first = inputs[0].Shape;
+        Require(first.Rank > axis, inputs, $"tensors with an axis {axis}");
+        foreach (Value input in inputs)
+        {
+            Require(input.Type.Layout == inputs[0].Type.Layout && input.Shape.Rank == first.Rank
+                && input.Shape.With(axis, 1) == first.With(axis, 1), inputs, $"tensors equal but for axis {axis}");
+        }
+
+        return [inputs[0].Type with { Shape = first.With(axis, inputs.Sum(input => input.Shape[axis])) }];
+    }
+
+    public override Value?[] Differentiate(GradientContext context)
+    {
+        var gradients = new Value?[context.Node.Inputs.Count];
+        int start = 0;
+        for (int input = 0; input < gradients.Length; input++)
+        {
+            int length = context.Input(input).Shape[(int)Axis];
+            gradients[input] = context.Needs(input) ? context.Graph.Slice(context.OutputGradient(), Axis, start, length) : null;
+            start += length;
+        }
+
+        return gradients;
+    }
+}
+
+/// <summary>Cuts <paramref name="Length"/> images or channels out of a tensor, from <paramref name="Start"/> on.</summary>
+internal sealed record Slice(Axis Axis, int Start, int Length) : Operation
+{
+    public override string Name => "slice";
+
+    public override ViewOffset? ViewOfInput => Axis == Axis.Batch ? new ViewOffset(Start, 0) : new ViewOffset(0, Start);
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        Shape shape = inputs[0].Shape;
+        Require(shape.Rank > (int)Axis && Start >= 0 && Length > 0 && Start + Length <= shape[(int)Axis], inputs,
+            $"an axis {(int)Axis} of at least {Start + Length}");
+        return [inputs[0].Type with { Shape = shape.With((int)Axis, Length) }];
+    }
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.ApplySingle(new Embed(Axis, Start, context.Input(0).Shape[(int)Axis]), context.OutputGradient())];
+}
+
+/// <summary>The adjoint of <see cref="Slice"/>: a tensor of zeros of <paramref name="Total"/> images or channels with src in it.</summary>
+internal sealed record Embed(Axis Axis, int Start, int Total) : Operation
+{
+    public override string Name => "embed";
+
+    /// <summary>Where src lies in the output.</summary>
+    public ViewOffset Offset => Axis == Axis.Batch ? new ViewOffset(Start, 0) : new ViewOffset(0, Start);
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs) =>
+        [inputs[0].Type with { Shape = inputs[0].Shape.With((int)Axis, Total) }];
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.Slice(context.OutputGradient(), Axis, Start, context.Input(0).Shape[(int)Axis])];
+}
+
+/// <summary>The same tensor in another layout: no work where the executor's feature maps are plain already.</summary>
+internal sealed record Relayout(TensorLayout Layout) : Operation
+{
+    public override string Name => "relayout";
+
+    public override ViewOffset? ViewOfInput => new ViewOffset(0, 0);
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs) => [inputs[0].Type with { Layout = Layout }];
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.ApplySingle(new Relayout(context.Input(0).Type.Layout), context.OutputGradient())];
+}
+
+internal static class SelectionExtensions
+{
+    /// <summary>A feature map as a plain tensor.</summary>
+    public static Value AsPlain(this Graph graph, Value x) =>
+        x.Type.Layout == TensorLayout.Plain ? x : graph.ApplySingle(new Relayout(TensorLayout.Plain), x);
+
+    public static Value Concat(this Graph graph, Axis axis, params Value[] parts) =>
+        parts.Length == 1 ? parts[0] : graph.ApplySingle(new Concat(axis), parts);
+
+    public static Value Slice(this Graph graph, Value x, Axis axis, int start, int length) =>
+        length == x.Shape[(int)axis] ? x : graph.ApplySingle(new Slice(axis, start, length), x);
+}
