@@ -204,6 +204,7 @@ enum {
   STIG_RINGS_RECT = 0,  /* r = max(|y - h/2|, |x - w/2|), r = 0 .. max(h, w)/2 */
   STIG_RINGS_RADIAL = 1 /* r = floor(sqrt((y - h/2)^2 + (x - w/2)^2)) */
 };
+/* 0 for an extent below 1 or an unknown kind */
 STIG_API int64_t stig_ring_count(int64_t h, int64_t w, int32_t kind);
 /* channel_weights: c floats. dst [n, rings] */
 STIG_API stig_status stig_ring_profile_forward(const stig_tensor* src, const float* channel_weights, int32_t kind,
@@ -223,7 +224,8 @@ STIG_API stig_status stig_low_frequency_forward(const stig_tensor* a, const stig
 /* diff_a; diff_b is its negative */
 STIG_API stig_status stig_low_frequency_backward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* loss,
                                                  const stig_tensor* diff_loss, int64_t radius, const stig_tensor* diff_a);
-/* mean structural similarity; Gaussian window 35, sigma 1.5, zero padding, C1 = 1e-4, C2 = 9e-4. work: see _work_bytes */
+/* mean structural similarity; Gaussian window 35, sigma 1.5, zero padding, C1 = 1e-4, C2 = 9e-4.
+ * work: stig_ssim_work_bytes bytes aligned to 8, which hold nothing between calls */
 STIG_API int64_t stig_ssim_work_bytes(int64_t n, int64_t c, int64_t h, int64_t w);
 STIG_API stig_status stig_ssim_forward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* value, void* work);
 /* gradient with respect to b (the function is symmetric) */
@@ -233,7 +235,8 @@ STIG_API stig_status stig_ssim_backward(const stig_tensor* a, const stig_tensor*
 /* ---- patch_nce.cpp ---- */
 
 /* Philox 4x32-10 keyed Feistel permutation with cycle walking: dst[i] = permutation(i), i < count, of 0 .. extent - 1;
- * key: 2 x 32 bits of seed, counter: step and stream. The same on every executor. */
+ * key: 2 x 32 bits of seed, counter: step and stream. The same on every executor; the algorithm is spelt out in the file.
+ * count <= extent < 2^31 */
 STIG_API stig_status stig_sample_positions(const stig_tensor* random /* int32[4]: seed lo, seed hi, step, spare */,
                                            int32_t stream, int64_t extent, const stig_tensor* dst /* int32 [count] */);
 /* dst[n count + i, j] = src[n, j, position i] */
@@ -269,7 +272,7 @@ STIG_API stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gr
 /* src: uint8 [n, h, w, c] interleaved (described by extents n, c, h, w); dst planar float = src / 255 */
 STIG_API stig_status stig_unpack_pixels(const stig_tensor* src, const stig_tensor* dst);
 enum { STIG_ROUND_NEAREST = 0, STIG_ROUND_DOWN = 1 };
-/* dst uint8 interleaved = round(255 clamp(src, 0, 1)) */
+/* dst uint8 interleaved = round(255 clamp(src, 0, 1)); a tie goes to the even value, NaN to 0 */
 STIG_API stig_status stig_pack_pixels(const stig_tensor* src, int32_t rounding, const stig_tensor* dst);
 
 #ifdef __cplusplus
