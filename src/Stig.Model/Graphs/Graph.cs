@@ -11,6 +11,7 @@ internal sealed class Graph
     private readonly Dictionary<string, Value> inputs = [];
     private readonly Dictionary<string, Value> parameters = [];
     private readonly Dictionary<string, Value> outputs = [];
+    private readonly Dictionary<Value, Value> updates = [];
     private readonly List<string> scopes = [];
 
     public IReadOnlyList<Value> Values => values;
@@ -50,6 +51,9 @@ internal sealed class Graph
         return value;
     }
 
+    /// <summary>A parameter as the nodes added so far leave it: after its last update, or the parameter itself.</summary>
+    public Value Latest(Value parameter) => updates.GetValueOrDefault(parameter, parameter);
+
     /// <summary>Makes a value readable after a run. A second name for the same value is allowed.</summary>
     public Value Output(string name, Value value)
     {
@@ -80,6 +84,14 @@ internal sealed class Graph
         }
 
         node.Outputs = results;
+        foreach (Value result in results)
+        {
+            if (result.UpdatedParameter is Value parameter)
+            {
+                updates[parameter] = result;
+            }
+        }
+
         return results;
     }
 

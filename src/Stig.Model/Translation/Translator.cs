@@ -1,0 +1,102 @@
+using Stig.Model.Graphs;
+using Stig.Model.Networks;
+using Stig.Model.Operations;
+
+namespace Stig.Model.Translation;
+
+/// <summary>A spectrum inside a graph.</summary>
+/// <param name="Magnitude">M = log(1 + |F|), [N, 3, H, W]; with the filter added where the model has one.</param>
+/// <param name="Phasor">F / |F|, complex.</param>
+/// <param name="Normalized">M scaled to [-1, 1].</param>
+/// <param name="Lo">Smallest value of M, per image or of the batch.</param>
+/// <param name="Hi">Largest value of M.</param>
+internal sealed record Spectrum(Value Magnitude, Value Phasor, Value Normalized, Value Lo, Value Hi);
+
+/// <summary>A translated spectrum.</summary>
+/// <param name="Magnitude">M', log magnitude.</param>
+/// <param name="Normalized">M' scaled to [-1, 1], as the discriminator and the contrastive loss see it.</param>
+internal sealed record TranslatedSpectrum(Value Magnitude, Value Normalized);
+
+/// <summary>
+/// The path from images to refined images as graph nodes (paper section 3; docs/method.md): analyse, translate the log magnitude, put it
+/// together again with the phase. Training and refinement build on the same three calls.
+/// </summary>
+internal sealed class Translator(ModelArchitecture architecture)
+{
+    /// <summary>Name of the closed-form filter's parameter, [3, H, W].</summary>
+    public const string FilterName = "filter";
+
+    private const float Scale = 2f;
+    private const float Offset = -1f;
+
+    private bool Official => architecture.Preset == Preset.Official;
+
+    /// <summary>
+    /// Spectra of images [N, 3, H, W] in [0, 1]. The reference implementation's shift, called without an axis list, also rolls batch and
+    /// channels; <see cref="Preset.Official"/> keeps that, because the weights of its networks depend on it.
+    /// </summary>
+    public Spectrum Analyze(Graph graph, Value images)
+    {
+        (Value magnitude, Value phasor) = graph.LogSpectrum(Official ? graph.Roll(images, images.Shape.N / 2, images.Shape.C / 2) : images);
+        if (architecture.HasFilter)
+        {
+            // A log magnitude is never negative.
+            Value filter = graph.Latest(graph.Parameter(FilterName, new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
+            magnitude = graph.Relu(graph.Add(magnitude, filter));
+        }
+
+        (Value normalized, Value lo, Value hi) = Normalize(graph, magnitude);
+        return new Spectrum(magnitude, phasor, normalized, lo, hi);
+    }
+
+    /// <summary>Scales log magnitudes to [-1, 1]: per image, or over the batch as the reference implementation does.</summary>
+    public (Value Normalized, Value Lo, Value Hi) Normalize(Graph graph, Value magnitude) =>
+        graph.RangeNormalize(magnitude, perImage: !Official, Scale, Offset);
+
+    /// <summary>
+    /// Translates spectra in one pass of the generator over all of them, as training does with fake and real ones; without a network the
+    /// filter has done it already.
+    /// </summary>
+    public TranslatedSpectrum[] Translate(Graph graph, bool trackRunning, params Spectrum[] spectra)
+    {
+        if (!architecture.HasNetwork)
+        {
+            return [.. spectra.Select(spectrum => new TranslatedSpectrum(spectrum.Magnitude, spectrum.Normalized))];
+        }
+
+        Value output = architecture.Generator.Apply(
+            graph, graph.Concat(Axis.Batch, [.. spectra.Select(spectrum => spectrum.Normalized)]), architecture.Normalization, trackRunning);
+        var translated = new TranslatedSpectrum[spectra.Length];
+        int start = 0;
+        for (int i = 0; i < spectra.Length; i++)
+        {
+            Spectrum spectrum = spectra[i];
+            Value part = graph.Slice(output, Axis.Batch, start, spectrum.Normalized.Shape.N);
+            start += spectrum.Normalized.Shape.N;
+            translated[i] = Official
+                ? new TranslatedSpectrum(graph.RangeDenormalize(part, spectrum.Lo, spectrum.Hi, Scale, Offset), part)
+                : AddResidual(graph, spectrum, part);
+        }
+
+        return translated;
+    }
+
+    /// <summary>Images of log magnitudes and phasors, not limited to [0, 1].</summary>
+    public Value Synthesize(Graph graph, Value magnitude, Value phasor)
+    {
+        if (!Official)
+        {
+            return graph.InverseSpectrum(magnitude, phasor, ImageComponent.Modulus, FinalShift.Inverse);
+        }
+
+        Value images = graph.InverseSpectrum(magnitude, phasor, ImageComponent.Modulus, FinalShift.Shift);
+        return graph.Roll(images, -(images.Shape.N / 2), -(images.Shape.C / 2));
+    }
+
+    // The network's output, in (-1, 1), is a change of the log magnitude of at most the gain; at zero the filter's result is untouched.
+    private TranslatedSpectrum AddResidual(Graph graph, Spectrum spectrum, Value residual)
+    {
+        Value magnitude = graph.Relu(graph.Add(graph.Affine(residual, (float)architecture.ResidualGain), spectrum.Magnitude));
+        return new TranslatedSpectrum(magnitude, Normalize(graph, magnitude).Normalized);
+    }
+}
