@@ -97,6 +97,20 @@ void parallel_chunks(int64_t count, Body&& body) {
   });
 }
 
+// The same over the images of a batch of n; body(i, begin, end) gets a range of elements of image i.
+template <typename Body>
+void parallel_spans(int64_t n, int64_t image, Body&& body) {
+  parallel_chunks(n * image, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t i = begin / image;
+      const int64_t first = begin - i * image;
+      const int64_t last = end - i * image < image ? end - i * image : image;
+      body(i, first, last);
+      begin += last - first;
+    }
+  });
+}
+
 }  // namespace stig
 
 #define STIG_GUARDED(...) return ::stig::guarded(__func__, [&] { __VA_ARGS__ })

@@ -1,4 +1,4 @@
-#include <dnnl.h>
+#include <dnnl.hpp>
 
 #include <exception>
 #include <new>
@@ -18,6 +18,11 @@ stig_status report_current_exception(const char* function) noexcept {
     } catch (const Error& e) {
       status = e.status();
       last_error = std::string(function) + ": " + e.what();
+    } catch (const dnnl::error& e) {
+      status = e.status == dnnl_out_of_memory   ? STIG_OUT_OF_MEMORY
+               : e.status == dnnl_unimplemented ? STIG_UNSUPPORTED
+                                                : STIG_LIBRARY_FAILURE;
+      last_error = std::string(function) + ": oneDNN: " + e.what();
     } catch (const std::bad_alloc&) {
       status = STIG_OUT_OF_MEMORY;
       last_error = std::string(function) + ": out of host memory";

@@ -7,7 +7,8 @@
  *   const. A descriptor whose data is null means "not wanted" where the comment says optional.
  * - Extents are checked; a mismatch is STIG_INVALID_ARGUMENT with the extents in the message.
  * - Results do not depend on the number of threads: work is split over independent outputs, and every reduction has a
- *   fixed order.
+ *   fixed order. One exception: stig_conv2d_backward_weights, where oneDNN splits the sum over pixels among the threads
+ *   there are at stig_conv2d_create; for the same number of threads it is reproducible.
  * - Names follow oneDNN: src, dst, weights, diff_X is the gradient of the loss with respect to X, n c h w, ic oc.
  */
 #ifndef STIG_H
