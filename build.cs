@@ -10,8 +10,8 @@ using System.Xml.Linq;
 Verb[] verbs = [];
 verbs =
 [
-    new("build", "", "install what is missing, build everything, put the program at artifacts/stig/stig (the default)", _ => Build()),
-    new("test", "[--filter NAME] [ARGS]", "build and run all tests, or those whose name contains NAME; ARGS go to each test program", Test),
+    new("build", "", "install what is missing and build everything; the program is artifacts/stig/stig", _ => Build()),
+    new("test", "[--filter NAME] [ARGS]", "build, run all tests or those whose name contains NAME; ARGS go to each test program", Test),
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
@@ -209,7 +209,8 @@ static void Run(string program, params string[] arguments)
     int code = Start(program, arguments);
     if (code != 0)
     {
-        throw new BuildException($"`{program} {string.Join(' ', arguments.Take(3))}` failed with exit code {code}; its output is above");
+        string start = string.Join(' ', arguments.Take(3));
+        throw new BuildException($"`{program} {start}` failed with exit code {code}; its output is above");
     }
 }
 
@@ -233,7 +234,7 @@ static bool OnPath(string program) =>
         .Any(folder => File.Exists(Path.Combine(folder, program)) || File.Exists(Path.Combine(folder, program + ".exe")));
 
 static bool HasHeader(string header) =>
-    ((Environment.GetEnvironmentVariable("CMAKE_PREFIX_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries))
+    (Environment.GetEnvironmentVariable("CMAKE_PREFIX_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
         .Append("/usr").Append("/usr/local")
         .Any(prefix => File.Exists(Path.Combine(prefix, "include", header)));
 
