@@ -1,0 +1,217 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Stig.Model.Execution;
+using Stig.Model.Graphs;
+using Stig.Model.Networks;
+using Stig.Model.Training;
+using Stig.Model.Translation;
+
+namespace Stig.Model.Checkpoints;
+
+/// <summary>What a checkpoint says of itself.</summary>
+/// <param name="Architecture">How the model computes.</param>
+/// <param name="Step">Training steps behind it; 0 for a filter, or for the start.</param>
+/// <param name="Training">The options it was trained with; null when it was not trained here.</param>
+/// <param name="SpectralDistance">
+/// Log-frequency distance on the validation part at that step (unquantised); null when it was not measured.
+/// </param>
+public sealed record CheckpointInfo(ModelArchitecture Architecture, long Step, TrainingOptions? Training, double? SpectralDistance);
+
+/// <summary>
+/// Checkpoints: safetensors files with PyTorch's tensor names and order, and metadata (schema version, architecture, step, options). A model
+/// file holds what refinement needs; a training file also holds discriminators, projection heads and Adam's moments.
+/// </summary>
+public static class Checkpoint
+{
+    /// <summary>Version of the metadata that this program writes and reads.</summary>
+    public const int SchemaVersion = 1;
+
+    private const string Format = "stig";
+    private const string RunningVariance = ".running_var";
+    private const string BatchCounter = ".num_batches_tracked";
+
+    /// <summary>Reads what a checkpoint says of itself, without its tensors.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="CheckpointException">It is no checkpoint of this program, or of a later schema version, or damaged.</exception>
+    public static CheckpointInfo ReadInfo(string path)
+    {
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        return ReadInfo(file);
+    }
+
+    /// <summary>Writes a checkpoint of what is in a store. The file appears complete or not at all.</summary>
+    internal static void Save(string path, CheckpointInfo info, TensorStore store)
+    {
+        List<StoredTensor> tensors = [];
+        foreach ((string name, Shape shape) in store.Shapes)
+        {
+            tensors.Add(new StoredTensor(name, StoredType.F32, [.. shape.ToArray().Select(extent => (long)extent)]));
+            if (IsRunningVariance(name))
+            {
+                tensors.Add(new StoredTensor(CounterOf(name), StoredType.I64));
+            }
+        }
+
+        using var writer = new SafeTensorsWriter(path, Metadata(info), tensors);
+        foreach ((string name, Shape shape) in store.Shapes)
+        {
+            writer.Write(name, store.Read(name));
+            if (IsRunningVariance(name))
+            {
+                // PyTorch's count of the batches behind a running average; nothing here reads it.
+                writer.Write(CounterOf(name), [info.Step]);
+            }
+        }
+
+        writer.Commit();
+    }
+
+    /// <summary>Loads what refinement needs: the filter and the generator.</summary>
+    internal static CheckpointInfo LoadModel(string path, TensorStore store)
+    {
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        CheckpointInfo info = ReadInfo(file);
+        foreach (ParameterSpec spec in ModelParameters(info.Architecture))
+        {
+            Load(file, spec.Name, spec.Shape, store);
+        }
+
+        return info;
+    }
+
+    /// <summary>Loads everything that a training run keeps: all networks and Adam's moments.</summary>
+    internal static CheckpointInfo LoadTraining(string path, TensorStore store)
+    {
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        CheckpointInfo info = ReadInfo(file);
+        if (info.Training is not TrainingOptions options)
+        {
+            throw new CheckpointException($"{path} holds no training options; it cannot be resumed. Resume from last.safetensors of a run.");
+        }
+
+        foreach ((string name, Shape shape) in TrainingTensors(options))
+        {
+            Load(file, name, shape, store);
+        }
+
+        return info;
+    }
+
+    /// <summary>The filter and the generator's tensors.</summary>
+    internal static IEnumerable<ParameterSpec> ModelParameters(ModelArchitecture architecture)
+    {
+        IEnumerable<ParameterSpec> filter = architecture.HasFilter
+            ? [new ParameterSpec(Translator.FilterName, new Shape(3, architecture.Size, architecture.Size), Initializer.Zero, Trained: false)]
+            : [];
+        return architecture.HasNetwork ? filter.Concat(architecture.Generator.Parameters()) : filter;
+    }
+
+    /// <summary>Every tensor of a training run, in the order in which it is stored.</summary>
+    internal static IEnumerable<(string Name, Shape Shape)> TrainingTensors(TrainingOptions options)
+    {
+        List<ParameterSpec> specs = [.. ModelParameters(options.Architecture)];
+        if (options.Architecture.HasNetwork)
+        {
+            specs.AddRange(TrainingGraph.Parameters(options).Skip(options.Architecture.Generator.Parameters().Count()));
+        }
+
+        IEnumerable<(string, Shape)> tensors = specs.Select(spec => (spec.Name, spec.Shape));
+        foreach (string prefix in (string[])[TrainingGraph.FirstMomentPrefix, TrainingGraph.SecondMomentPrefix])
+        {
+            tensors = tensors.Concat(specs.Where(spec => spec.Trained).Select(spec => (prefix + spec.Name, spec.Shape)));
+        }
+
+        return tensors;
+    }
+
+    private static bool IsRunningVariance(string name) => name.EndsWith(RunningVariance, StringComparison.Ordinal);
+
+    private static string CounterOf(string runningVariance) => runningVariance[..^RunningVariance.Length] + BatchCounter;
+
+    private static void Load(SafeTensorsFile file, string name, Shape shape, TensorStore store)
+    {
+        file.Find(name, [.. shape.ToArray().Select(extent => (long)extent)]);
+        float[] values = new float[shape.Count];
+        file.ReadFinite(name, values);
+        store.Create(name, shape, values);
+    }
+
+    private static Dictionary<string, string> Metadata(CheckpointInfo info)
+    {
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = Format,
+            ["schema_version"] = SchemaVersion.ToString(CultureInfo.InvariantCulture),
+            ["program_version"] = ProgramVersion.Current,
+            ["architecture"] = JsonSerializer.Serialize(info.Architecture, ModelJson.Default.ModelArchitecture),
+            ["step"] = info.Step.ToString(CultureInfo.InvariantCulture),
+        };
+        if (info.Training is not null)
+        {
+            metadata["training"] = JsonSerializer.Serialize(info.Training, ModelJson.Default.TrainingOptions);
+        }
+
+        if (info.SpectralDistance is double distance)
+        {
+            metadata["spectral_distance"] = distance.ToString("R", CultureInfo.InvariantCulture);
+        }
+
+        return metadata;
+    }
+
+    private static CheckpointInfo ReadInfo(SafeTensorsFile file)
+    {
+        if (file.Metadata.GetValueOrDefault("format") != Format)
+        {
+            throw new CheckpointException($"{file.Path} is a safetensors file but not a STIG checkpoint (its metadata lacks format = {Format}).");
+        }
+
+        if (!int.TryParse(file.Metadata.GetValueOrDefault("schema_version"), NumberStyles.None, CultureInfo.InvariantCulture, out int version)
+            || version != SchemaVersion)
+        {
+            throw new CheckpointException($"{file.Path} has schema version {file.Metadata.GetValueOrDefault("schema_version", "none")}, "
+                + $"this program reads version {SchemaVersion}. Use the program that wrote it, or convert it.");
+        }
+
+        ModelArchitecture architecture = Parse(file, "architecture", ModelJson.Default.ModelArchitecture)
+            ?? throw new CheckpointException($"{file.Path} does not say its architecture; it cannot be used.");
+        TrainingOptions? training = Parse(file, "training", ModelJson.Default.TrainingOptions);
+        if (!Enum.IsDefined(architecture.Preset) || !Enum.IsDefined(architecture.Normalization) || architecture.Size is < 1 or > 65536
+            || architecture.Width is < 0 or > 1024 || architecture.HasNetwork != architecture.Width > 0
+            || !double.IsFinite(architecture.ResidualGain) || (training is not null && training.Architecture != architecture))
+        {
+            throw new CheckpointException($"{file.Path} describes an impossible architecture: {architecture}.");
+        }
+
+        return long.TryParse(file.Metadata.GetValueOrDefault("step"), NumberStyles.None, CultureInfo.InvariantCulture, out long step)
+            ? new CheckpointInfo(architecture, step, training, Distance(file))
+            : throw new CheckpointException($"{file.Path} does not say its training step; it is damaged.");
+    }
+
+    private static double? Distance(SafeTensorsFile file) =>
+        double.TryParse(file.Metadata.GetValueOrDefault("spectral_distance"), CultureInfo.InvariantCulture, out double distance) ? distance : null;
+
+    private static T? Parse<T>(SafeTensorsFile file, string key, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) where T : class
+    {
+        if (!file.Metadata.TryGetValue(key, out string? text))
+        {
+            return null;
+        }
+
+        try
+        {
+            return JsonSerializer.Deserialize(text, type);
+        }
+        catch (JsonException e)
+        {
+            throw new CheckpointException($"{file.Path}: its metadata \"{key}\" cannot be understood ({e.Message})", e);
+        }
+    }
+}
+
+/// <summary>JSON of what is stored in checkpoints and run folders.</summary>
+[JsonSourceGenerationOptions(WriteIndented = false, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+[JsonSerializable(typeof(ModelArchitecture))]
+[JsonSerializable(typeof(TrainingOptions))]
+internal sealed partial class ModelJson : JsonSerializerContext;
