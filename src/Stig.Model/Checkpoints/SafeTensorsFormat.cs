@@ -78,7 +78,7 @@ internal static class SafeTensorsFormat
         catch (JsonException error)
         {
             throw new CheckpointException(
-                $"{path}: the header is not valid JSON ({error.Message.TrimEnd('.')}); {Damaged}", error);
+                $"{path}: the header is not valid JSON ({OneLine(error.Message.TrimEnd('.'))}); {Damaged}", error);
         }
 
         StoredTensor[] inOrder = [.. tensors.Values.OrderBy(t => t.Begin).ThenBy(t => t.ByteLength)];
@@ -166,9 +166,10 @@ internal static class SafeTensorsFormat
     internal static string Quote(string name)
     {
         const int longest = 100;
-        string start = name.Length > longest ? name[..longest] + "..." : name;
-        return $"'{string.Concat(start.Select(c => char.IsControl(c) ? '?' : c))}'";
+        return $"'{OneLine(name.Length > longest ? name[..longest] + "..." : name)}'";
     }
+
+    private static string OneLine(string text) => string.Concat(text.Select(c => char.IsControl(c) ? '?' : c));
 
     private static CheckpointException Twice(string path, string what) => new(
         $"{path}: {what} stands twice in the header; {Damaged}");

@@ -342,6 +342,10 @@ public sealed class SafeTensorsFileTests : IDisposable
         Rejects("""{"a\nb\u0000":{"dtype":"X","shape":[1],"data_offsets":[0,1]}}""", [0], "'a?b?'");
 
     [Fact]
+    public void JSON_error_that_quotes_line_breaks_gives_one_line() =>
+        Rejects("{\"a\":{\"dtype\":ff\net,\"shape\":[1]}}", [0], "not valid JSON", "ff?et");
+
+    [Fact]
     public void Missing_file()
     {
         string path = folder.File("absent.safetensors");
