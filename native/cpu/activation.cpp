@@ -58,6 +58,10 @@ stig_status stig_activation_forward(const stig_tensor* src, int32_t kind, float 
       case STIG_ACTIVATION_SYMMETRIC_SIGMOID:
         forward(*src, *dst, [](float x) { return std::tanh(x / 2); });
         break;
+      // NaN stays NaN
+      case STIG_ACTIVATION_UNIT_CLAMP:
+        forward(*src, *dst, [](float x) { return x < 0 ? 0.0f : x > 1 ? 1.0f : x; });
+        break;
       default:
         unknown(kind);
     }
@@ -79,6 +83,9 @@ stig_status stig_activation_backward(const stig_tensor* dst, const stig_tensor* 
         break;
       case STIG_ACTIVATION_SYMMETRIC_SIGMOID:
         backward(*dst, *diff_dst, *diff_src, [](float y, float dy) { return dy * (1 - y) * (1 + y) / 2; });
+        break;
+      case STIG_ACTIVATION_UNIT_CLAMP:
+        backward(*dst, *diff_dst, *diff_src, [](float y, float dy) { return y > 0 && y < 1 ? dy : 0.0f; });
         break;
       default:
         unknown(kind);

@@ -85,7 +85,8 @@ STIG_API stig_status stig_roll(const stig_tensor* src, int64_t shift_n, int64_t 
 enum {
   STIG_ACTIVATION_LEAKY_RELU = 0,        /* x > 0 ? x : slope x; ReLU is slope 0 */
   STIG_ACTIVATION_SIGMOID = 1,           /* 1 / (1 + exp(-x)) */
-  STIG_ACTIVATION_SYMMETRIC_SIGMOID = 2  /* 2 / (1 + exp(-x)) - 1 */
+  STIG_ACTIVATION_SYMMETRIC_SIGMOID = 2, /* 2 / (1 + exp(-x)) - 1 */
+  STIG_ACTIVATION_UNIT_CLAMP = 3         /* min(max(x, 0), 1) */
 };
 STIG_API stig_status stig_activation_forward(const stig_tensor* src, int32_t kind, float slope, const stig_tensor* dst);
 STIG_API stig_status stig_activation_backward(const stig_tensor* dst, const stig_tensor* diff_dst, int32_t kind,

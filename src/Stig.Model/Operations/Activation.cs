@@ -13,6 +13,9 @@ internal enum ActivationKind
 
     /// <summary>2 / (1 + exp(-x)) - 1.</summary>
     SymmetricSigmoid = 2,
+
+    /// <summary>min(max(x, 0), 1); the gradient is that of x inside and 0 outside.</summary>
+    UnitClamp = 3,
 }
 
 /// <summary>An elementwise function whose gradient is known from its result.</summary>
@@ -50,6 +53,8 @@ internal static class ActivationExtensions
         graph.ApplySingle(new Activation(ActivationKind.LeakyRelu, slope), x);
 
     public static Value Sigmoid(this Graph graph, Value x) => graph.ApplySingle(new Activation(ActivationKind.Sigmoid, 0f), x);
+
+    public static Value UnitClamp(this Graph graph, Value x) => graph.ApplySingle(new Activation(ActivationKind.UnitClamp, 0f), x);
 
     public static Value SymmetricSigmoid(this Graph graph, Value x) =>
         graph.ApplySingle(new Activation(ActivationKind.SymmetricSigmoid, 0f), x);

@@ -21,9 +21,14 @@ internal sealed record TranslatedSpectrum(Value Magnitude, Value Normalized);
 /// The path from images to refined images as graph nodes (paper section 3; docs/method.md): analyse, translate the log magnitude, put it
 /// together again with the phase. Training and refinement build on the same three calls.
 /// </summary>
-internal sealed class Translator(ModelArchitecture architecture)
+/// <param name="architecture">How the model computes.</param>
+/// <param name="eachAlone">
+/// Whether every image is treated as if it were alone in its batch, as refinement does; otherwise <see cref="Preset.Official"/> rolls and scales
+/// over the batch.
+/// </param>
+internal sealed class Translator(ModelArchitecture architecture, bool eachAlone = false)
 {
-    /// <summary>Name of the closed-form filter's parameter, [3, H, W].</summary>
+    /// <summary>Name of the closed-form filter's parameter at the size of training, [3, S, S].</summary>
     public const string FilterName = "filter";
 
     private const float Scale = 2f;
@@ -31,17 +36,25 @@ internal sealed class Translator(ModelArchitecture architecture)
 
     private bool Official => architecture.Preset == Preset.Official;
 
+    // A batch of one has the statistics of its image.
+    private NormalizationMode Normalization =>
+        eachAlone && architecture.Normalization == NormalizationMode.Batch ? NormalizationMode.PerImage : architecture.Normalization;
+
+    /// <summary>Name of the filter's parameter at a size: at others than that of training it is resampled (<see cref="FilterResampler"/>).</summary>
+    public string FilterNameAt(int height, int width) =>
+        height == architecture.Size && width == architecture.Size ? FilterName : $"{FilterName}.{height}x{width}";
+
     /// <summary>
     /// Spectra of images [N, 3, H, W] in [0, 1]. The reference implementation's shift, called without an axis list, also rolls batch and
     /// channels; <see cref="Preset.Official"/> keeps that, because the weights of its networks depend on it.
     /// </summary>
     public Spectrum Analyze(Graph graph, Value images)
     {
-        (Value magnitude, Value phasor) = graph.LogSpectrum(Official ? graph.Roll(images, images.Shape.N / 2, images.Shape.C / 2) : images);
+        (Value magnitude, Value phasor) = graph.LogSpectrum(Official ? graph.Roll(images, RolledImages(images), images.Shape.C / 2) : images);
         if (architecture.HasFilter)
         {
             // A log magnitude is never negative.
-            Value filter = graph.Latest(graph.Parameter(FilterName, new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
+            Value filter = graph.Latest(graph.Parameter(FilterNameAt(images.Shape.H, images.Shape.W), new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
             magnitude = graph.Relu(graph.Add(magnitude, filter));
         }
 
@@ -51,7 +64,7 @@ internal sealed class Translator(ModelArchitecture architecture)
 
     /// <summary>Scales log magnitudes to [-1, 1]: per image, or over the batch as the reference implementation does.</summary>
     public (Value Normalized, Value Lo, Value Hi) Normalize(Graph graph, Value magnitude) =>
-        graph.RangeNormalize(magnitude, perImage: !Official, Scale, Offset);
+        graph.RangeNormalize(magnitude, perImage: eachAlone || !Official, Scale, Offset);
 
     /// <summary>
     /// Translates spectra in one pass of the generator over all of them, as training does with fake and real ones; without a network the
@@ -65,7 +78,7 @@ internal sealed class Translator(ModelArchitecture architecture)
         }
 
         Value output = architecture.Generator.Apply(
-            graph, graph.Concat(Axis.Batch, [.. spectra.Select(spectrum => spectrum.Normalized)]), architecture.Normalization, trackRunning);
+            graph, graph.Concat(Axis.Batch, [.. spectra.Select(spectrum => spectrum.Normalized)]), Normalization, trackRunning);
         var translated = new TranslatedSpectrum[spectra.Length];
         int start = 0;
         for (int i = 0; i < spectra.Length; i++)
@@ -90,8 +103,10 @@ internal sealed class Translator(ModelArchitecture architecture)
         }
 
         Value images = graph.InverseSpectrum(magnitude, phasor, ImageComponent.Modulus, FinalShift.Shift);
-        return graph.Roll(images, -(images.Shape.N / 2), -(images.Shape.C / 2));
+        return graph.Roll(images, -RolledImages(images), -(images.Shape.C / 2));
     }
+
+    private int RolledImages(Value images) => eachAlone ? 0 : images.Shape.N / 2;
 
     // The network's output, in (-1, 1), is a change of the log magnitude of at most the gain; at zero the filter's result is untouched.
     private TranslatedSpectrum AddResidual(Graph graph, Spectrum spectrum, Value residual)

@@ -1,0 +1,32 @@
+namespace Stig.Model.Refinement;
+
+/// <summary>How a refined image is brought into [0, 1].</summary>
+public enum OutputRange
+{
+    /// <summary>Values outside are cut off. Colours and contrast stay.</summary>
+    Clamp,
+
+    /// <summary>Each image is scaled from its smallest to its largest value, as the reference implementation saves images.</summary>
+    Stretch,
+}
+
+/// <summary>Options of a <see cref="Refiner"/>.</summary>
+public sealed record RefinerOptions
+{
+    /// <summary>Device: "auto", "cpu" or "cuda:N".</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary>How refined images are brought into [0, 1].</summary>
+    public OutputRange OutputRange { get; init; } = OutputRange.Clamp;
+
+    /// <summary>Largest number of images computed together; any number can be passed. It changes memory and speed, never a result.</summary>
+    public int Batch { get; init; } = 4;
+
+    /// <summary>
+    /// Whether convolutions may use Winograd on the CPU: faster, with a rounding error about ten times that of the direct algorithm.
+    /// </summary>
+    public bool Winograd { get; init; } = true;
+
+    /// <summary>Receives warnings, each once; null drops them.</summary>
+    public Action<string>? Warn { get; init; }
+}

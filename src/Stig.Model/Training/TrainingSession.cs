@@ -1,0 +1,109 @@
+using Stig.Model.Checkpoints;
+using Stig.Model.Execution;
+using Stig.Model.Graphs;
+using Stig.Model.Networks;
+using Stig.Model.Translation;
+
+namespace Stig.Model.Training;
+
+/// <summary>
+/// The state of a training run on a device: weights and moments in a store, and the compiled step. It knows nothing of files and folders
+/// but its checkpoints.
+/// </summary>
+internal sealed class TrainingSession : IDisposable
+{
+    private readonly Executor executor;
+    private readonly Program program;
+    private readonly TrainingGraph step;
+    private readonly int[] random = new int[4];
+
+    private TrainingSession(TrainingOptions options, Executor executor, TensorStore store, long completedSteps)
+    {
+        Options = options;
+        this.executor = executor;
+        Store = store;
+        CompletedSteps = completedSteps;
+        step = new TrainingGraph(options);
+        program = executor.Compile(step.Graph, store);
+    }
+
+    public TrainingOptions Options { get; }
+
+    /// <summary>Weights, filter and moments.</summary>
+    public TensorStore Store { get; }
+
+    /// <summary>Steps behind the present weights.</summary>
+    public long CompletedSteps { get; private set; }
+
+    /// <summary>Learning rate of the last step.</summary>
+    public double LearningRate { get; private set; }
+
+    /// <summary>Names of the losses, in the order of <see cref="Losses"/>.</summary>
+    public IReadOnlyList<string> LossNames => [.. step.LossNames];
+
+    /// <summary>Memory plan of the step, for reports.</summary>
+    public MemoryPlan Plan => program.Plan;
+
+    /// <summary>Starts a run: weights from the seed, the filter as given.</summary>
+    public static TrainingSession Start(TrainingOptions options, Executor executor, ReadOnlySpan<float> filter)
+    {
+        TensorStore store = executor.CreateStore();
+        Dictionary<string, ParameterSpec> specs = Checkpoint.ModelParameters(options.Architecture).Concat(TrainingGraph.Parameters(options))
+            .DistinctBy(spec => spec.Name).ToDictionary(spec => spec.Name);
+        foreach ((string name, Shape shape) in Checkpoint.TrainingTensors(options))
+        {
+            ReadOnlySpan<float> values = name == Translator.FilterName ? filter
+                : specs.TryGetValue(name, out ParameterSpec? spec) ? spec.Initialize((ulong)options.Seed)
+                : new float[shape.Count];
+            store.Create(name, shape, values);
+        }
+
+        return new TrainingSession(options, executor, store, 0);
+    }
+
+    /// <summary>Goes on where a checkpoint stopped.</summary>
+    public static TrainingSession Resume(string checkpointPath, Executor executor)
+    {
+        TensorStore store = executor.CreateStore();
+        try
+        {
+            CheckpointInfo info = Checkpoint.LoadTraining(checkpointPath, store);
+            return new TrainingSession(info.Training!, executor, store, info.Step);
+        }
+        catch
+        {
+            store.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>One step on a batch, [B, 3, S, S] each in [0, 1].</summary>
+    public void Run(ReadOnlySpan<float> real, ReadOnlySpan<float> fake)
+    {
+        LearningRate = LearningRateSchedule.At(Options, CompletedSteps);
+        random[0] = (int)(Options.Seed & 0xffffffff);
+        random[1] = (int)(Options.Seed >> 32);
+        random[2] = (int)CompletedSteps;
+        program.Write(step.Real, real);
+        program.Write(step.Fake, fake);
+        program.Write<float>(step.LearningRate, [(float)LearningRate]);
+        program.Write<float>(step.Step, [CompletedSteps + 1]);
+        program.Write<int>(step.Random!, random);
+        program.Run();
+        CompletedSteps++;
+    }
+
+    /// <summary>A loss of the last step.</summary>
+    public float Loss(string name) => program.ReadScalar(step.Values[name]);
+
+    /// <summary>Writes a checkpoint that training can be resumed from and that refinement can load.</summary>
+    public void Save(string path, double? spectralDistance) =>
+        Checkpoint.Save(path, new CheckpointInfo(Options.Architecture, CompletedSteps, Options, spectralDistance), Store);
+
+    public void Dispose()
+    {
+        program.Dispose();
+        Store.Dispose();
+        executor.Dispose();
+    }
+}
