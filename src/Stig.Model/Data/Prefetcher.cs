@@ -1,0 +1,150 @@
+using System.Runtime.ExceptionServices;
+
+namespace Stig.Model.Data;
+
+/// <summary>Writes the batch of a step, as <see cref="UnpairedDataset.Fill"/> does; must be safe for use by several threads.</summary>
+/// <param name="step">The step.</param>
+/// <param name="real">Receives the real images.</param>
+/// <param name="fake">Receives the fake images.</param>
+public delegate void BatchSource(long step, Span<float> real, Span<float> fake);
+
+/// <summary>A batch on loan from a <see cref="Prefetcher"/>.</summary>
+/// <param name="Step">The step it belongs to.</param>
+/// <param name="Real">The real images, in pinned memory.</param>
+/// <param name="Fake">The fake images, in pinned memory.</param>
+public readonly record struct PrefetchedBatch(long Step, ReadOnlyMemory<float> Real, ReadOnlyMemory<float> Fake);
+
+/// <summary>Prepares the batches of steps k, k + 1, ... on threads of its own and hands them out in order.</summary>
+/// <remarks>A ring of <c>depth</c> buffers: step s lives in buffer s mod depth, which is free again once step s - depth is done with. Nothing is
+/// allocated after construction. One consumer at a time.</remarks>
+public sealed class Prefetcher : IDisposable
+{
+    private readonly BatchSource _source;
+    private readonly Buffer[] _ring;
+    private readonly Thread[] _workers;
+    private readonly Lock _lock = new();
+    private readonly SemaphoreSlim _free;
+    private long _nextToFill;
+    private long _nextToHandOut;
+    private bool _onLoan;
+    private volatile bool _stopping;
+
+    /// <summary>Starts preparing.</summary>
+    /// <param name="source">Writes a batch.</param>
+    /// <param name="batchLength">Values of one domain's batch.</param>
+    /// <param name="firstStep">The first step k, at least 0.</param>
+    /// <param name="depth">Batches held at a time, the one on loan included, at least 2.</param>
+    /// <param name="threads">Threads that prepare batches, at least 1.</param>
+    public Prefetcher(BatchSource source, int batchLength, long firstStep = 0, int depth = 4, int threads = 1)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchLength, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
+        ArgumentOutOfRangeException.ThrowIfLessThan(depth, 2);
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        _source = source;
+        _ring = new Buffer[depth];
+        for (int i = 0; i < depth; i++)
+        {
+            _ring[i] = new Buffer(batchLength);
+        }
+
+        _free = new SemaphoreSlim(depth);
+        _nextToFill = _nextToHandOut = firstStep;
+        _workers = new Thread[Math.Min(threads, depth)];
+        for (int i = 0; i < _workers.Length; i++)
+        {
+            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"stig batches {i}" };
+            _workers[i].Start();
+        }
+    }
+
+    /// <summary>Waits for the next step's batch. Its memory is valid until the next call or until disposal.</summary>
+    /// <exception cref="ObjectDisposedException">It has been disposed of.</exception>
+    /// <remarks>An exception of the source comes out here, at the step it belongs to, and again at every further call.</remarks>
+    public PrefetchedBatch Next()
+    {
+        ObjectDisposedException.ThrowIf(_stopping, this);
+        if (_onLoan)
+        {
+            _onLoan = false;
+            _nextToHandOut++;
+            _free.Release();
+        }
+
+        Buffer buffer = _ring[_nextToHandOut % _ring.Length];
+        buffer.Filled.Wait();
+        if (buffer.Failure is { } failure)
+        {
+            // The buffer stays filled, so that a further call meets the same failure instead of waiting for ever.
+            buffer.Filled.Release();
+            failure.Throw();
+        }
+
+        _onLoan = true;
+        return new PrefetchedBatch(_nextToHandOut, buffer.Real, buffer.Fake);
+    }
+
+    /// <summary>Stops the threads and waits for batches in preparation to end. For the consumer to call, not while it waits in <see cref="Next"/>.</summary>
+    public void Dispose()
+    {
+        if (_stopping)
+        {
+            return;
+        }
+
+        _stopping = true;
+        _free.Release(_workers.Length);
+        foreach (Thread worker in _workers)
+        {
+            worker.Join();
+        }
+
+        _free.Dispose();
+        foreach (Buffer buffer in _ring)
+        {
+            buffer.Filled.Dispose();
+        }
+    }
+
+    private void Work()
+    {
+        while (true)
+        {
+            _free.Wait();
+            if (_stopping)
+            {
+                return;
+            }
+
+            long step;
+            lock (_lock)
+            {
+                step = _nextToFill++;
+            }
+
+            Buffer buffer = _ring[step % _ring.Length];
+            try
+            {
+                _source(step, buffer.Real, buffer.Fake);
+            }
+            catch (Exception error)
+            {
+                buffer.Failure = ExceptionDispatchInfo.Capture(error);
+            }
+
+            buffer.Filled.Release();
+        }
+    }
+
+    private sealed class Buffer(int length)
+    {
+        public float[] Real { get; } = GC.AllocateUninitializedArray<float>(length, pinned: true);
+
+        public float[] Fake { get; } = GC.AllocateUninitializedArray<float>(length, pinned: true);
+
+        public SemaphoreSlim Filled { get; } = new(0);
+
+        public ExceptionDispatchInfo? Failure { get; set; }
+    }
+}

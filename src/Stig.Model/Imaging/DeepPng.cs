@@ -1,0 +1,127 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+
+namespace Stig.Model.Imaging;
+
+/// <summary>Reads the samples of PNG files with 16 bits a channel, which Skia would cut to their upper byte.</summary>
+/// <remarks>PNG (ISO/IEC 15948). Works on files that Skia has decoded without complaint, so their structure is sound.</remarks>
+internal static class DeepPng
+{
+    private const int HeaderEnd = 33;
+
+    // Adam7 (8.2): first column, first row, column step, row step of each pass.
+    private static readonly (int X, int Y, int StepX, int StepY)[] s_passes =
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
+
+    /// <summary>Whether a PNG file stores 16 bits a channel.</summary>
+    public static bool Is16Bit(ReadOnlySpan<byte> encoded) => encoded.Length > HeaderEnd && encoded[24] == 16;
+
+    /// <summary>Overwrites decoded pixels by the file's samples v as round(v / 257). Opacity given by a transparent colour (tRNS) stays
+    /// as it is.</summary>
+    /// <param name="encoded">The file.</param>
+    /// <param name="interleaved">Height x width x 4 values, red, green, blue, opacity.</param>
+    /// <param name="width">Width in pixels.</param>
+    /// <param name="height">Height in pixels.</param>
+    public static void Decode(ReadOnlySpan<byte> encoded, Span<byte> interleaved, int width, int height)
+    {
+        int channels = encoded[25] switch { 0 => 1, 4 => 2, 2 => 3, _ => 4 };
+        bool interlaced = encoded[28] == 1;
+        using Stream samples = Decompress(encoded);
+        int unit = 2 * channels;
+        var previous = new byte[unit * width];
+        var current = new byte[unit * width];
+        foreach ((int x, int y, int stepX, int stepY) in interlaced ? s_passes : [(0, 0, 1, 1)])
+        {
+            int columns = (width - x + stepX - 1) / stepX;
+            if (columns <= 0)
+            {
+                continue;
+            }
+
+            previous.AsSpan().Clear();
+            for (int row = y; row < height; row += stepY)
+            {
+                Span<byte> line = current.AsSpan(0, unit * columns);
+                int filter = samples.ReadByte();
+                samples.ReadExactly(line);
+                Unfilter(filter, line, previous, unit);
+                for (int column = 0; column < columns; column++)
+                {
+                    Store(line.Slice(unit * column, unit), interleaved.Slice(4 * (row * width + x + column * stepX), 4));
+                }
+
+                (previous, current) = (current, previous);
+            }
+        }
+    }
+
+    private static ZLibStream Decompress(ReadOnlySpan<byte> encoded)
+    {
+        var compressed = new MemoryStream();
+        for (ReadOnlySpan<byte> rest = encoded[8..]; rest.Length >= 12;)
+        {
+            int length = BinaryPrimitives.ReadInt32BigEndian(rest);
+            ReadOnlySpan<byte> type = rest.Slice(4, 4);
+            if (type.SequenceEqual("IDAT"u8))
+            {
+                compressed.Write(rest.Slice(8, length));
+            }
+            else if (type.SequenceEqual("IEND"u8))
+            {
+                break;
+            }
+
+            rest = rest[(12 + length)..];
+        }
+
+        compressed.Position = 0;
+        return new ZLibStream(compressed, CompressionMode.Decompress);
+    }
+
+    // The filters of chapter 9: a byte is stored as its difference from a prediction made of its left, upper and upper-left neighbours.
+    private static void Unfilter(int filter, Span<byte> line, ReadOnlySpan<byte> above, int unit)
+    {
+        for (int i = 0; i < line.Length; i++)
+        {
+            int left = i >= unit ? line[i - unit] : 0;
+            int upLeft = i >= unit ? above[i - unit] : 0;
+            line[i] += (byte)(filter switch
+            {
+                1 => left,
+                2 => above[i],
+                3 => (left + above[i]) / 2,
+                4 => Paeth(left, above[i], upLeft),
+                _ => 0,
+            });
+        }
+    }
+
+    private static int Paeth(int left, int up, int upLeft)
+    {
+        int towardsLeft = Math.Abs(up - upLeft), towardsUp = Math.Abs(left - upLeft), towardsUpLeft = Math.Abs(left + up - 2 * upLeft);
+        if (towardsLeft <= towardsUp && towardsLeft <= towardsUpLeft)
+        {
+            return left;
+        }
+
+        return towardsUp <= towardsUpLeft ? up : upLeft;
+    }
+
+    private static void Store(ReadOnlySpan<byte> samples, Span<byte> pixel)
+    {
+        int channels = samples.Length / 2;
+        int colours = channels >= 3 ? 3 : 1;
+        for (int channel = 0; channel < 3; channel++)
+        {
+            pixel[channel] = Sample(samples, colours == 3 ? channel : 0);
+        }
+
+        if (channels > colours)
+        {
+            pixel[3] = Sample(samples, colours);
+        }
+    }
+
+    private static byte Sample(ReadOnlySpan<byte> samples, int channel) =>
+        (byte)((BinaryPrimitives.ReadUInt16BigEndian(samples[(2 * channel)..]) + 128) / 257);
+}
