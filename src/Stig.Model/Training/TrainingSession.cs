@@ -38,7 +38,7 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Learning rate of the last step.</summary>
     public double LearningRate { get; private set; }
 
-    /// <summary>Names of the losses, in the order of <see cref="Losses"/>.</summary>
+    /// <summary>Names of the losses, in the order of the log.</summary>
     public IReadOnlyList<string> LossNames => [.. step.LossNames];
 
     /// <summary>Memory plan of the step, for reports.</summary>
