@@ -3,8 +3,8 @@ using Stig.Model.Imaging;
 namespace Stig.Model.Data;
 
 /// <summary>The images of one domain, decoded on demand. Safe for use by several threads.</summary>
-/// <remarks>What fits into the budget stays; nothing is evicted. Every image is wanted once an epoch, and a cache that drops the least
-/// recently used one would then always drop the one wanted soonest.</remarks>
+/// <remarks>What fits into the budget stays; nothing is evicted. Every image is wanted once an epoch, and a cache that drops
+/// the least recently used one would then always drop the one wanted soonest.</remarks>
 internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> files, DatasetOptions options, CacheBudget budget)
 {
     private readonly RgbImage?[] _kept = new RgbImage?[files.Count];
@@ -44,7 +44,8 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
 
         if (options.Crop == CropMode.Resize)
         {
-            image = Resampler.Resize(image, options.Size, options.Size, options.OfficialPairing ? ResampleFilter.Triangle : ResampleFilter.Lanczos3);
+            ResampleFilter filter = options.OfficialPairing ? ResampleFilter.Triangle : ResampleFilter.Lanczos3;
+            image = Resampler.Resize(image, options.Size, options.Size, filter);
         }
 
         if (budget.TryTake(image.Pixels.Length) && Interlocked.CompareExchange(ref _kept[index], image, null) is not null)

@@ -3,9 +3,9 @@ using System.Numerics;
 namespace Stig.Model.Data;
 
 /// <summary>A permutation of 0..count - 1 chosen by a key, of which single entries are computed without the others.</summary>
-/// <remarks>A balanced Feistel network (Luby, Rackoff 1988) over the smallest even number of bits that holds count, applied again while
-/// its result is not below count (cycle walking, Black and Rogaway 2002). At most four times as many values as asked for, so four
-/// applications on average suffice.</remarks>
+/// <remarks>A balanced Feistel network (Luby, Rackoff 1988) over the smallest even number of bits that holds count, applied
+/// again while its result is not below count (cycle walking, Black and Rogaway 2002). At most four times as many values as
+/// asked for, so four applications on average suffice.</remarks>
 internal readonly struct KeyedPermutation(int count, ulong key)
 {
     // Twice the rounds that theory asks for: with halves of a bit or two each round does little.

@@ -2,7 +2,8 @@ using System.Runtime.ExceptionServices;
 
 namespace Stig.Model.Data;
 
-/// <summary>Writes the batch of a step, as <see cref="UnpairedDataset.Fill"/> does; must be safe for use by several threads.</summary>
+/// <summary>Writes the batch of a step, as <see cref="UnpairedDataset.Fill"/> does; must be safe for use by several
+/// threads.</summary>
 /// <param name="step">The step.</param>
 /// <param name="real">Receives the real images.</param>
 /// <param name="fake">Receives the fake images.</param>
@@ -15,8 +16,8 @@ public delegate void BatchSource(long step, Span<float> real, Span<float> fake);
 public readonly record struct PrefetchedBatch(long Step, ReadOnlyMemory<float> Real, ReadOnlyMemory<float> Fake);
 
 /// <summary>Prepares the batches of steps k, k + 1, ... on threads of its own and hands them out in order.</summary>
-/// <remarks>A ring of <c>depth</c> buffers: step s lives in buffer s mod depth, which is free again once step s - depth is done with. Nothing is
-/// allocated after construction. One consumer at a time.</remarks>
+/// <remarks>A ring of <c>depth</c> buffers: step s lives in buffer s mod depth, which is free again once step s - depth is done
+/// with. Nothing is allocated after construction. One consumer at a time.</remarks>
 public sealed class Prefetcher : IDisposable
 {
     private readonly BatchSource _source;
@@ -85,7 +86,8 @@ public sealed class Prefetcher : IDisposable
         return new PrefetchedBatch(_nextToHandOut, buffer.Real, buffer.Fake);
     }
 
-    /// <summary>Stops the threads and waits for batches in preparation to end. For the consumer to call, not while it waits in <see cref="Next"/>.</summary>
+    /// <summary>Stops the threads and waits for batches in preparation to end. For the consumer to call, not while it waits in
+    /// <see cref="Next"/>.</summary>
     public void Dispose()
     {
         if (_stopping)

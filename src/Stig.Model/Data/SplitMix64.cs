@@ -1,7 +1,7 @@
 namespace Stig.Model.Data;
 
-/// <summary>SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), as a hash of counters and as a
-/// sequence.</summary>
+/// <summary>SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), as a hash of counters
+/// and as a sequence.</summary>
 /// <remarks>The hash makes sampling stateless: what happens at step k follows from the seed and k alone.</remarks>
 internal struct SplitMix64(ulong state)
 {

@@ -3,12 +3,13 @@ using Stig.Model.Imaging;
 namespace Stig.Model.Data;
 
 /// <summary>Draws batches of real and fake images, unpaired, from two lists of files of any lengths.</summary>
-/// <remarks>Drawing has no state. Slot b of step k is drawing n = k B + b. Each domain goes through its own epochs: drawing n takes
-/// position n mod count in a permutation of the files that the seed, the domain and the epoch n / count decide on
-/// (a Feistel network keyed by SplitMix64); random window positions follow from seed, domain and n. So a run resumed at any step, on any
-/// number of threads, sees what an uninterrupted one would have seen. There are no flips: they would mirror the spectra too.
-/// <para>A file that cannot be decoded is reported once and replaced by the next one in the permutation. A window larger than the image is
-/// filled by reflection, with the image in its middle.</para>
+/// <remarks>Drawing has no state. Slot b of step k is drawing n = k B + b. Each domain goes through its own epochs: drawing n
+/// takes position n mod count in a permutation of the files that the seed, the domain and the epoch n / count decide on
+/// (a Feistel network keyed by SplitMix64); random window positions follow from seed, domain and n. So a run resumed at any
+/// step, on any number of threads, sees what an uninterrupted one would have seen. There are no flips: they would mirror the
+/// spectra too.
+/// <para>A file that cannot be decoded is reported once and replaced by the next one in the permutation. A window larger than
+/// the image is filled by reflection, with the image in its middle.</para>
 /// <para>All members may be called from several threads at a time.</para></remarks>
 public sealed class UnpairedDataset
 {
@@ -81,11 +82,13 @@ public sealed class UnpairedDataset
         }
     }
 
-    /// <summary>Writes one particular image: its middle, or the whole of it resized where the crop mode is <see cref="CropMode.Resize"/>.</summary>
+    /// <summary>Writes one particular image: its middle, or the whole of it resized where the crop mode is
+    /// <see cref="CropMode.Resize"/>.</summary>
     /// <param name="domain">The domain.</param>
     /// <param name="index">Its place in <see cref="Real"/> or <see cref="Fake"/>.</param>
     /// <param name="image">Receives [3, S, S] intensities in [0,1].</param>
-    /// <returns>False, with nothing written, where the file cannot be decoded; it is then reported as <see cref="Fill"/> does.</returns>
+    /// <returns>False, with nothing written, where the file cannot be decoded; it is then reported as <see cref="Fill"/>
+    /// does.</returns>
     /// <exception cref="ArgumentException">The length is not <see cref="ImageLength"/>, or there is no such index.</exception>
     public bool TryRead(ImageDomain domain, int index, Span<float> image)
     {
@@ -102,10 +105,10 @@ public sealed class UnpairedDataset
         return true;
     }
 
-    /// <summary>Holds out images for validation, drawn by a seed: the same for the same files, options and seed. Files that the drawing
-    /// comes upon and that cannot be decoded go to neither part. Files keep their order.</summary>
-    /// <param name="validationCount">Images of each domain to hold out, at least 1. With <see cref="DatasetOptions.OfficialPairing"/> whole
-    /// pairs are held out.</param>
+    /// <summary>Holds out images for validation, drawn by a seed: the same for the same files, options and seed. Files that the
+    /// drawing comes upon and that cannot be decoded go to neither part. Files keep their order.</summary>
+    /// <param name="validationCount">Images of each domain to hold out, at least 1. With
+    /// <see cref="DatasetOptions.OfficialPairing"/> whole pairs are held out.</param>
     /// <param name="seed">Decides which.</param>
     /// <exception cref="ImageDataException">Nothing would be left to train on.</exception>
     public (UnpairedDataset Training, UnpairedDataset Validation) Split(int validationCount, ulong seed)
@@ -113,7 +116,8 @@ public sealed class UnpairedDataset
         ArgumentOutOfRangeException.ThrowIfLessThan(validationCount, 1);
         (List<ImageFile> realTraining, List<ImageFile> realValidation) = Split(_real, validationCount, seed);
         (List<ImageFile> fakeTraining, List<ImageFile> fakeValidation) = Split(_fake, validationCount, seed);
-        return (new UnpairedDataset(realTraining, fakeTraining, _options), new UnpairedDataset(realValidation, fakeValidation, _options));
+        return (new UnpairedDataset(realTraining, fakeTraining, _options),
+                new UnpairedDataset(realValidation, fakeValidation, _options));
     }
 
     private (List<ImageFile> Training, List<ImageFile> Validation) Split(ImagePool pool, int validationCount, ulong seed)
@@ -135,8 +139,9 @@ public sealed class UnpairedDataset
 
         if (heldOut.Count < validationCount || heldOut.Count + unusable.Count >= count)
         {
-            throw new ImageDataException($"Of {count} {ImagePool.Name(pool.Domain)} images ({unusable.Count} of those looked at cannot be " +
-                                         $"decoded), {validationCount} cannot be held out with any left to train on. Add images or hold out fewer.");
+            throw new ImageDataException($"Of {count} {ImagePool.Name(pool.Domain)} images ({unusable.Count} of those looked at " +
+                                         $"cannot be decoded), {validationCount} cannot be held out with any left to train on. " +
+                                         "Add images or hold out fewer.");
         }
 
         var training = new List<ImageFile>();

@@ -1,10 +1,13 @@
 namespace Stig.Model.Imaging;
 
-/// <summary>Writes files that are there whole or not at all: a temporary file in the same folder, flushed to the disk, then renamed.</summary>
+/// <summary>Writes files that are there whole or not at all: a temporary file in the same folder, flushed to the disk, then
+/// renamed.</summary>
 internal static class AtomicFile
 {
-    /// <summary>Writes <paramref name="content"/> to <paramref name="path"/>, making the folder if need be and replacing a file of that name.</summary>
-    /// <exception cref="IOException">The folder or file cannot be written; nothing is left behind. The message names folder and remedy.</exception>
+    /// <summary>Writes <paramref name="content"/> to <paramref name="path"/>, making the folder if need be and replacing a file
+    /// of that name.</summary>
+    /// <exception cref="IOException">The folder or file cannot be written; nothing is left behind. The message names folder and
+    /// remedy.</exception>
     public static void Write(string path, ReadOnlySpan<byte> content)
     {
         string full = Path.GetFullPath(path);

@@ -16,8 +16,8 @@ internal static class DeepPng
     /// <summary>Whether a PNG file stores 16 bits a channel.</summary>
     public static bool Is16Bit(ReadOnlySpan<byte> encoded) => encoded.Length > HeaderEnd && encoded[24] == 16;
 
-    /// <summary>Overwrites decoded pixels by the file's samples v as round(v / 257). Opacity given by a transparent colour (tRNS) stays
-    /// as it is.</summary>
+    /// <summary>Overwrites decoded pixels by the file's samples v as round(v / 257). Opacity given by a transparent colour
+    /// (tRNS) stays as it is.</summary>
     /// <param name="encoded">The file.</param>
     /// <param name="interleaved">Height x width x 4 values, red, green, blue, opacity.</param>
     /// <param name="width">Width in pixels.</param>
@@ -78,7 +78,8 @@ internal static class DeepPng
         return new ZLibStream(compressed, CompressionMode.Decompress);
     }
 
-    // The filters of chapter 9: a byte is stored as its difference from a prediction made of its left, upper and upper-left neighbours.
+    // The filters of chapter 9: a byte is stored as its difference from a prediction made of its left, upper and upper-left
+    // neighbours.
     private static void Unfilter(int filter, Span<byte> line, ReadOnlySpan<byte> above, int unit)
     {
         for (int i = 0; i < line.Length; i++)

@@ -4,8 +4,8 @@ using SkiaSharp;
 namespace Stig.Model.Imaging;
 
 /// <summary>Finds out whether encoded image data goes on to its end mark.</summary>
-/// <remarks>A decoder is content once every pixel has some value. A progressive JPEG cut off after its first scan, or a PNG without the
-/// checksums at its end, passes for whole there although data are missing.</remarks>
+/// <remarks>A decoder is content once every pixel has some value. A progressive JPEG cut off after its first scan, or a PNG
+/// without the checksums at its end, passes for whole there although data are missing.</remarks>
 internal static class EncodedImage
 {
     /// <summary>Whether the data, which decode, are all there.</summary>
@@ -35,8 +35,8 @@ internal static class EncodedImage
         return false;
     }
 
-    // JPEG (ITU-T T.81), annex B: markers FF xx with a length, but for restart marks (D0..D7), the start (D8), TEM (01) and the end (D9).
-    // In entropy-coded data FF is followed by 00 or by a marker; FF FF is fill.
+    // JPEG (ITU-T T.81), annex B: markers FF xx with a length, but for restart marks (D0..D7), the start (D8), TEM (01) and the
+    // end (D9). In entropy-coded data FF is followed by 00 or by a marker; FF FF is fill.
     private static bool JpegHasEnd(ReadOnlySpan<byte> encoded)
     {
         int at = 0;

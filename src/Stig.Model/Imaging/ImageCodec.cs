@@ -30,7 +30,8 @@ public static class ImageCodec
 
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="maxPixels">Files that declare more pixels are refused before memory is taken, 1..<see cref="MaxPixels"/>.</param>
+    /// <param name="maxPixels">Files that declare more pixels are refused before memory is taken,
+    /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode"/> refuses its content.</exception>
     public static RgbImage Load(string path, long maxPixels = MaxPixels)
     {
@@ -50,8 +51,10 @@ public static class ImageCodec
     /// <summary>Decodes an image held in memory.</summary>
     /// <param name="encoded">The whole content of a PNG, JPEG, WebP or BMP file.</param>
     /// <param name="name">What to call the image in messages, usually its path.</param>
-    /// <param name="maxPixels">Content that declares more pixels is refused before memory is taken, 1..<see cref="MaxPixels"/>.</param>
-    /// <exception cref="ImageFormatException">The content is empty, of another format, damaged, cut short or too large.</exception>
+    /// <param name="maxPixels">Content that declares more pixels is refused before memory is taken,
+    /// 1..<see cref="MaxPixels"/>.</param>
+    /// <exception cref="ImageFormatException">The content is empty, of another format, damaged, cut short or too
+    /// large.</exception>
     public static unsafe RgbImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
@@ -72,7 +75,8 @@ public static class ImageCodec
             }
 
             SKEncodedImageFormat format = codec.EncodedFormat;
-            if (format is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp or SKEncodedImageFormat.Bmp))
+            if (format is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp
+                               or SKEncodedImageFormat.Bmp))
             {
                 throw new ImageFormatException($"{name}: holds a {FormatName(format)} image. Convert it to PNG, JPEG, WebP or BMP.");
             }
@@ -89,8 +93,9 @@ public static class ImageCodec
     }
 
     /// <summary>Writes an image; the extension (.png, .jpg, .jpeg or .webp, in any case) decides on the format.</summary>
-    /// <remarks>PNG and WebP are lossless and keep the opacity (under fully transparent pixels WebP does not keep colours); JPEG has
-    /// quality 95 without chroma subsampling and drops the opacity. The file appears whole or not at all; its folder is made if need be.</remarks>
+    /// <remarks>PNG and WebP are lossless and keep the opacity (under fully transparent pixels WebP does not keep colours);
+    /// JPEG has quality 95 without chroma subsampling and drops the opacity. The file appears whole or not at all; its folder
+    /// is made if need be.</remarks>
     /// <param name="path">The file.</param>
     /// <param name="image">The image.</param>
     /// <exception cref="ArgumentException">The extension is none of those.</exception>
@@ -126,11 +131,13 @@ public static class ImageCodec
                     ".PNG" => pixels.Encode(s_png),
                     ".JPG" or ".JPEG" => pixels.Encode(s_jpeg),
                     ".WEBP" => pixels.Encode(s_webp),
-                    _ => throw new ArgumentException($"{path}: images are written as .png, .jpg or .webp, not as '{extension}'.", nameof(path)),
+                    _ => throw new ArgumentException($"{path}: images are written as .png, .jpg or .webp, not as '{extension}'.",
+                                                     nameof(path)),
                 };
                 return data is not null
                     ? data.ToArray()
-                    : throw new IOException($"{path}: an image of {image.Width} x {image.Height} pixels cannot be stored in this format. Write .png.");
+                    : throw new IOException($"{path}: an image of {image.Width} x {image.Height} pixels cannot be stored in this " +
+                                            "format. Write .png.");
             }
         }
         finally
@@ -152,7 +159,8 @@ public static class ImageCodec
                 result = codec.GetPixels(info, (nint)start, info.RowBytes, SKCodecOptions.Default);
             }
 
-            if (result == SKCodecResult.IncompleteInput || (result == SKCodecResult.Success && !EncodedImage.IsComplete(encoded, codec.EncodedFormat)))
+            if (result == SKCodecResult.IncompleteInput
+                || (result == SKCodecResult.Success && !EncodedImage.IsComplete(encoded, codec.EncodedFormat)))
             {
                 throw new ImageFormatException($"{name}: the {FormatName(codec.EncodedFormat)} image breaks off before its end. " +
                                                "Copy or generate it again, or remove it.");
@@ -177,8 +185,8 @@ public static class ImageCodec
         }
     }
 
-    // Parts colour and opacity, and turns the image upright. The eight EXIF orientations are the walks through the stored image that
-    // start in one of its corners and go along rows or along columns; a walk is its start and two strides.
+    // Parts colour and opacity, and turns the image upright. The eight EXIF orientations are the walks through the stored image
+    // that start in one of its corners and go along rows or along columns; a walk is its start and two strides.
     private static RgbImage Arrange(byte[] interleaved, int width, int height, SKEncodedOrigin origin, bool hasAlpha)
     {
         (bool transposed, bool fromRight, bool fromBottom) = origin switch

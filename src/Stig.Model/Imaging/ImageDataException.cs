@@ -1,7 +1,7 @@
 namespace Stig.Model.Imaging;
 
-/// <summary>A set of images cannot serve: its folder is missing or holds no image, none of its images decodes, or there are too few.
-/// The message is one line with the folder or set, the cause and the remedy.</summary>
+/// <summary>A set of images cannot serve: its folder is missing or holds no image, none of its images decodes, or there are too
+/// few. The message is one line with the folder or set, the cause and the remedy.</summary>
 public sealed class ImageDataException : Exception
 {
     /// <summary>Creates the exception from its one-line message.</summary>

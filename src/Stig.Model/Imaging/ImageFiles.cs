@@ -2,8 +2,8 @@ namespace Stig.Model.Imaging;
 
 /// <summary>An image file as it was found.</summary>
 /// <param name="Path">The path to open it by.</param>
-/// <param name="RelativeName">Its name relative to the folder that was searched, with '/' between parts; its plain name where the file
-/// itself was named.</param>
+/// <param name="RelativeName">Its name relative to the folder that was searched, with '/' between parts; its plain name where
+/// the file itself was named.</param>
 public readonly record struct ImageFile(string Path, string RelativeName);
 
 /// <summary>Finds image files by their extensions.</summary>
@@ -15,8 +15,8 @@ public static class ImageFiles
     public static IReadOnlyList<string> Extensions => s_extensions;
 
     /// <summary>Finds the images in a folder and in all folders below it, in ordinal order of their relative names.</summary>
-    /// <remarks>Links to files and folders are followed. Each folder is read once, however many links lead to it, so links that lead back
-    /// end the search there.</remarks>
+    /// <remarks>Links to files and folders are followed. Each folder is read once, however many links lead to it, so links that
+    /// lead back end the search there.</remarks>
     /// <param name="folder">The folder.</param>
     /// <exception cref="ImageDataException">The folder is missing, cannot be read, or holds no image.</exception>
     public static IReadOnlyList<ImageFile> FindIn(string folder)
@@ -41,11 +41,12 @@ public static class ImageFiles
         return found;
     }
 
-    /// <summary>Finds the images meant by a mixture of files and folders: a file means itself, whatever its extension, a folder what
+    /// <summary>Finds the images meant by a mixture of files and folders: a file means itself, whatever its extension, a folder
+    /// what
     /// <see cref="FindIn"/> finds; in the order given.</summary>
     /// <param name="inputs">Files and folders.</param>
-    /// <exception cref="ImageDataException">An input is missing, a folder holds no image, or two different files have the same relative
-    /// name, so that results named after them would overwrite each other.</exception>
+    /// <exception cref="ImageDataException">An input is missing, a folder holds no image, or two different files have the same
+    /// relative name, so that results named after them would overwrite each other.</exception>
     public static IReadOnlyList<ImageFile> Find(IEnumerable<string> inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
@@ -106,7 +107,8 @@ public static class ImageFiles
         }
     }
 
-    // The path without links in it, part by part from the root. Links that go in circles have no end; 40 steps are the system's limit too.
+    // The path without links in it, part by part from the root. Links that go in circles have no end; 40 steps are the system's
+    // limit too.
     private static string Canonical(string full, int depth)
     {
         string canonical = Path.GetPathRoot(full)!;

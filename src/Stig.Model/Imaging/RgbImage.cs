@@ -1,15 +1,18 @@
 namespace Stig.Model.Imaging;
 
 /// <summary>An image of 8-bit red, green and blue values, with an optional opacity plane kept apart from the colours.</summary>
-/// <remarks>Colours are never multiplied by opacity and never moved between colour spaces: they are the numbers of the file.</remarks>
+/// <remarks>Colours are never multiplied by opacity and never moved between colour spaces: they are the numbers of the
+/// file.</remarks>
 public sealed class RgbImage
 {
     /// <summary>Wraps pixel data without a copy.</summary>
     /// <param name="width">Width in pixels, at least 1.</param>
     /// <param name="height">Height in pixels, at least 1.</param>
     /// <param name="pixels">Height x width x 3 values, row-major, interleaved red, green, blue, 0..255.</param>
-    /// <param name="alpha">Height x width opacities, row-major, 0 (transparent) to 255 (opaque), or null where the image is opaque.</param>
-    /// <exception cref="ArgumentException">A side is below 1 or a buffer does not have the length that the sides ask for.</exception>
+    /// <param name="alpha">Height x width opacities, row-major, 0 (transparent) to 255 (opaque), or null where the image is
+    /// opaque.</param>
+    /// <exception cref="ArgumentException">A side is below 1 or a buffer does not have the length that the sides ask
+    /// for.</exception>
     public RgbImage(int width, int height, byte[] pixels, byte[]? alpha = null)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
@@ -75,13 +78,15 @@ public sealed class RgbImage
     }
 
     /// <summary>Writes the whole image as intensities v / 255.</summary>
-    /// <param name="planes">Receives 3 x <see cref="Height"/> x <see cref="Width"/> intensities in [0,1], the red plane first.</param>
+    /// <param name="planes">Receives 3 x <see cref="Height"/> x <see cref="Width"/> intensities in [0,1], the red plane
+    /// first.</param>
     /// <exception cref="ArgumentException">The length is wrong.</exception>
     public void ToPlanar(Span<float> planes) => ToPlanar(planes, 0, 0, Width, Height);
 
     /// <summary>Writes a window of the image as intensities v / 255. Where the window leaves the image, the image is continued by
     /// reflection about its border pixels, which are not repeated (for columns a b c: ... c b a b c b a ...).</summary>
-    /// <param name="planes">Receives 3 x <paramref name="height"/> x <paramref name="width"/> intensities in [0,1], the red plane first.</param>
+    /// <param name="planes">Receives 3 x <paramref name="height"/> x <paramref name="width"/> intensities in [0,1], the red
+    /// plane first.</param>
     /// <param name="x">Column of the window's first pixel; may be negative.</param>
     /// <param name="y">Row of the window's first pixel; may be negative.</param>
     /// <param name="width">The window's width.</param>

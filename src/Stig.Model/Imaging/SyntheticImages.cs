@@ -3,26 +3,30 @@ using Stig.Model.Data;
 
 namespace Stig.Model.Imaging;
 
-/// <summary>Makes images that are "real" and "fake" in the respect that matters here, their spectra, so that the whole program can be tried
-/// without any data.</summary>
-/// <remarks>Only additions, multiplications, divisions and square roots are used, in a fixed order: the same bytes everywhere.</remarks>
+/// <summary>Makes images that are "real" and "fake" in the respect that matters here, their spectra, so that the whole program
+/// can be tried without any data.</summary>
+/// <remarks>Only additions, multiplications, divisions and square roots are used, in a fixed order: the same bytes
+/// everywhere.</remarks>
 public static class SyntheticImages
 {
     private const ulong RealPurpose = 0, FakePurpose = 1;
 
-    // Transposed convolution, stride 2, kernel 4 x 4: an output pixel sees two input pixels in each direction, the nearer with weight
-    // 1 - FarTap. A little sharper than linear interpolation (1/4), so that weak copies of the low frequencies surround the peaks.
+    // Transposed convolution, stride 2, kernel 4 x 4: an output pixel sees two input pixels in each direction, the nearer with
+    // weight 1 - FarTap. A little sharper than linear interpolation (1/4), so that weak copies of the low frequencies surround
+    // the peaks.
     private const float FarTap = 0.18f;
 
-    // What the kernel's taps sum to in each phase (row parity, column parity) of the two layers, rather than to one: the checkerboard that
-    // training leaves in such layers (Odena, Dumoulin, Olah: Deconvolution and checkerboard artifacts, Distill 2016).
+    // What the kernel's taps sum to in each phase (row parity, column parity) of the two layers, rather than to one: the
+    // checkerboard that training leaves in such layers (Odena, Dumoulin, Olah: Deconvolution and checkerboard artifacts,
+    // Distill 2016).
     private static readonly float[] s_firstPhases = [0.986f, 1.011f, 1.017f, 0.988f];
     private static readonly float[] s_secondPhases = [1.012f, 0.991f, 0.995f, 1.008f];
 
     // The layers' channels differ a little, as learnt ones do; red, green, blue.
     private static readonly float[] s_unevenness = [1f, 0.8f, 1.25f];
 
-    /// <summary>A real-like image: clouds of 1/f noise in a few colours, soft-edged shapes, and the faint noise of a sensor.</summary>
+    /// <summary>A real-like image: clouds of 1/f noise in a few colours, soft-edged shapes, and the faint noise of a
+    /// sensor.</summary>
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set.</param>
     /// <param name="size">Side in pixels, at least 8.</param>
@@ -35,9 +39,9 @@ public static class SyntheticImages
         return RgbImage.FromPlanar(scene, size, size);
     }
 
-    /// <summary>A GAN-like image: the same kind of scene at a quarter of the size, brought up by two transposed convolutions with stride 2
-    /// whose phases are slightly unequal. Its spectrum has peaks on a grid at multiples of a quarter of the sampling frequency, and
-    /// next to nothing between them at high frequencies.</summary>
+    /// <summary>A GAN-like image: the same kind of scene at a quarter of the size, brought up by two transposed convolutions
+    /// with stride 2 whose phases are slightly unequal. Its spectrum has peaks on a grid at multiples of a quarter of the
+    /// sampling frequency, and next to nothing between them at high frequencies.</summary>
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set; no relation to the real-like image of that index.</param>
     /// <param name="size">Side in pixels, a multiple of 4, at least 32.</param>
@@ -160,8 +164,8 @@ public static class SyntheticImages
         return (Channel(ref random), Channel(ref random), Channel(ref random));
     }
 
-    // Octaves of random lattices, each twice as fine and `persistence` as strong as the one before, interpolated by cubic B-splines: a
-    // spectrum that falls with a power of the frequency. Standard deviation near one.
+    // Octaves of random lattices, each twice as fine and `persistence` as strong as the one before, interpolated by cubic
+    // B-splines: a spectrum that falls with a power of the frequency. Standard deviation near one.
     private static float[] Noise(int size, int coarsest, int finest, float persistence, ref SplitMix64 random)
     {
         var plane = new float[size * size];

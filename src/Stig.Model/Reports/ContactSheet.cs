@@ -9,7 +9,8 @@ namespace Stig.Model.Reports;
 public sealed record ContactSheetRow(string Label, IReadOnlyList<RgbImage> Images);
 
 /// <summary>Draws a titled grid of images, each column headed, each row labelled.</summary>
-/// <remarks>Every pixel becomes a square of whole pixels (nearest neighbour), so that what is seen is what the images hold.</remarks>
+/// <remarks>Every pixel becomes a square of whole pixels (nearest neighbour), so that what is seen is what the images
+/// hold.</remarks>
 public static class ContactSheet
 {
     private const int Margin = 16, Gap = 6;
@@ -40,10 +41,12 @@ public static class ContactSheet
         ArgumentOutOfRangeException.ThrowIfLessThan(scale, 1);
         if (!rows.Any(row => row.Images.Count > 0) || rows.Any(row => row.Images.Count > heads.Count))
         {
-            throw new ArgumentException("A sheet needs at least one image, and no more images in a row than there are headings.", nameof(rows));
+            throw new ArgumentException("A sheet needs at least one image, and no more images in a row than there are headings.",
+                                        nameof(rows));
         }
 
-        int[] columnWidths = [.. heads.Select((_, column) => scale * rows.Max(row => column < row.Images.Count ? row.Images[column].Width : 0))];
+        int[] columnWidths = [.. heads.Select((_, column) =>
+            scale * rows.Max(row => column < row.Images.Count ? row.Images[column].Width : 0))];
         int[] rowHeights = [.. rows.Select(row => scale * row.Images.Select(image => image.Height).DefaultIfEmpty(0).Max())];
         using SKFont titleFont = Font(TitleSize, bold: true), headFont = Font(HeadSize), labelFont = Font(LabelSize);
         int labelWidth = (int)MathF.Ceiling(rows.Max(row => labelFont.MeasureText(row.Label)));
@@ -68,7 +71,8 @@ public static class ContactSheet
         int y = top;
         for (int row = 0; row < rows.Count; row++)
         {
-            canvas.DrawText(rows[row].Label, left - 2 * Gap, y + rowHeights[row] / 2f + 0.35f * LabelSize, SKTextAlign.Right, labelFont, ink);
+            float baseline = y + rowHeights[row] / 2f + 0.35f * LabelSize;
+            canvas.DrawText(rows[row].Label, left - 2 * Gap, baseline, SKTextAlign.Right, labelFont, ink);
             x = left;
             for (int column = 0; column < rows[row].Images.Count; column++)
             {

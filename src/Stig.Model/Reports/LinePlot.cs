@@ -18,14 +18,16 @@ internal static class LinePlot
     // A second and third mark beside colour, for readers without colour.
     private static readonly LinePattern[] s_patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
 
-    public static void Save(string path, string title, string xLabel, string yLabel, IReadOnlyList<PlotSeries> series, int width, int height)
+    public static void Save(string path, string title, string xLabel, string yLabel, IReadOnlyList<PlotSeries> series,
+                            int width, int height)
     {
         ArgumentNullException.ThrowIfNull(series);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 200);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 150);
         if (series.FirstOrDefault(curve => curve.X.Count != curve.Y.Count || curve.X.Count == 0) is { } wrong)
         {
-            throw new ArgumentException($"The series {wrong.Name} has {wrong.X.Count} abscissas and {wrong.Y.Count} ordinates.", nameof(series));
+            throw new ArgumentException($"The series {wrong.Name} has {wrong.X.Count} abscissas and {wrong.Y.Count} ordinates.",
+                                        nameof(series));
         }
 
         ReportFont.EnsureForPlots();

@@ -2,8 +2,8 @@ using SkiaSharp;
 
 namespace Stig.Model.Reports;
 
-/// <summary>The font of all report images: DejaVu Sans, carried in the assembly, because the Skia build in use knows no system fonts and
-/// draws text without a font as nothing.</summary>
+/// <summary>The font of all report images: DejaVu Sans, carried in the assembly, because the Skia build in use knows no system
+/// fonts and draws text without a font as nothing.</summary>
 internal static class ReportFont
 {
     /// <summary>The family name that plots ask for.</summary>
@@ -35,8 +35,8 @@ internal static class ReportFont
     private sealed class Resolver : ScottPlot.IFontResolver
     {
         // The interface asks for a new instance at each call: what is handed over belongs to ScottPlot.
-        public SKTypeface? CreateTypeface(string fontName, ScottPlot.FontWeight weight, ScottPlot.FontSlant slant, ScottPlot.FontSpacing spacing) =>
-            fontName == Family ? Load() : null;
+        public SKTypeface? CreateTypeface(string fontName, ScottPlot.FontWeight weight, ScottPlot.FontSlant slant,
+                                          ScottPlot.FontSpacing spacing) => fontName == Family ? Load() : null;
 
         public SKTypeface? CreateTypeface(string fontName, bool bold, bool italic) => fontName == Family ? Load() : null;
     }

@@ -5,8 +5,8 @@ namespace Stig.Model.Reports;
 /// <summary>Draws log-magnitude spectra in colour.</summary>
 public static class SpectrumImage
 {
-    // Ten samples, evenly spaced, of the perceptually uniform colour map "viridis" (S. van der Walt, N. Smith, 2015; CC0). Between them colours
-    // are interpolated linearly, which is nowhere more than a few of 255 steps away from the original.
+    // Ten samples, evenly spaced, of the perceptually uniform colour map "viridis" (S. van der Walt, N. Smith, 2015; CC0).
+    // Between them colours are interpolated linearly, which is nowhere more than a few of 255 steps away from the original.
     private static readonly (byte Red, byte Green, byte Blue)[] s_viridis =
     [
         (0x44, 0x01, 0x54), (0x48, 0x28, 0x78), (0x3E, 0x49, 0x89), (0x31, 0x68, 0x8E), (0x26, 0x82, 0x8E),

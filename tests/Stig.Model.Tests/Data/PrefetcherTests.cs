@@ -99,8 +99,9 @@ public sealed class PrefetcherTests
     [Fact]
     public void A_step_allocates_nothing()
     {
-        // Counted by thread, so that tests running beside this one do not matter: the worker's from step 200 to 2200, the consumer's over as
-        // many. One object a step would be 48000 bytes; what is allowed for is the runtime's own, when a wait first blocks.
+        // Counted by thread, so that tests running beside this one do not matter: the worker's from step 200 to 2200, the
+        // consumer's over as many. One object a step would be 48000 bytes; what is allowed for is the runtime's own, when a
+        // wait first blocks.
         long atStart = 0, atEnd = 0;
         void Source(long step, Span<float> real, Span<float> fake)
         {

@@ -37,8 +37,8 @@ public sealed class UnpairedDatasetTests
     [InlineData(16)]
     public void Every_image_is_as_likely_at_every_position(int count)
     {
-        // Over E epochs, how often image i is first is binomial with mean E / count; five standard deviations around it hold for all of
-        // these counts unless the permutations are biased (seed fixed, so the outcome is too).
+        // Over E epochs, how often image i is first is binomial with mean E / count; five standard deviations around it hold
+        // for all of these counts unless the permutations are biased (seed fixed, so the outcome is too).
         using var folder = new TestFolder();
         const int Epochs = 2000;
         UnpairedDataset set = Flat(folder, count, 1, new DatasetOptions { Size = 1, Seed = 20 });
@@ -70,8 +70,8 @@ public sealed class UnpairedDatasetTests
     [Fact]
     public void Random_windows_are_unchanged_parts_of_the_image_and_reach_everywhere()
     {
-        // Red holds the column, green the row. A window must read x, x + 1, ... and y, y + 1, ...; all 9 x 6 positions must come up in 2000
-        // draws (each is missed with probability (53/54)^2000, below 1e-16).
+        // Red holds the column, green the row. A window must read x, x + 1, ... and y, y + 1, ...; all 9 x 6 positions must
+        // come up in 2000 draws (each is missed with probability (53/54)^2000, below 1e-16).
         using var folder = new TestFolder();
         byte[] file = TestPng.Encode(24, 21, 8, 2, (x, y) => [x, y, 7]);
         folder.Write("real/a.png", file);
@@ -112,8 +112,8 @@ public sealed class UnpairedDatasetTests
     [Fact]
     public void Resize_averages_what_the_smaller_size_cannot_hold()
     {
-        // A pattern at the Nyquist frequency scaled down by four: an ideal low pass leaves its mean, 127.5 (here within 2 of 255), where
-        // taking single pixels would leave 0 or 255. A flat image must stay flat, scaled down or up.
+        // A pattern at the Nyquist frequency scaled down by four: an ideal low pass leaves its mean, 127.5 (here within 2 of
+        // 255), where taking single pixels would leave 0 or 255. A flat image must stay flat, scaled down or up.
         using var folder = new TestFolder();
         folder.Write("real/a.png", TestPng.Encode(64, 64, 8, 0, (x, y) => [(x + y) % 2 * 255]));
         folder.Write("fake/a.png", TestPng.Encode(7, 11, 8, 0, (_, _) => [93]));
@@ -131,8 +131,8 @@ public sealed class UnpairedDatasetTests
         UnpairedDataset set = Flat(folder, 3, 5, new DatasetOptions { Size = 4, OfficialPairing = true, Crop = CropMode.Resize });
         Assert.Equal([(0, 0), (1, 1), (2, 2), (0, 0), (1, 1)], Draw(set, 0, 5));
 
-        // Halving with a triangle: weights 1 3 3 1 over eight. Away from the border, an impulse of 240 in column 6 gives 90 in column 3 (source
-        // columns 5..8 weigh 1 3 3 1) and 30 in column 2 (columns 3..6).
+        // Halving with a triangle: weights 1 3 3 1 over eight. Away from the border, an impulse of 240 in column 6 gives 90 in
+        // column 3 (source columns 5..8 weigh 1 3 3 1) and 30 in column 2 (columns 3..6).
         folder.Write("ramp/real/a.png", TestPng.Encode(16, 16, 8, 0, (x, _) => [x == 6 ? 240 : 0]));
         folder.Write("ramp/fake/a.png", TestPng.Encode(8, 8, 8, 0, (_, _) => [1]));
         set = new UnpairedDataset(ImageFiles.FindIn(folder["ramp/real"]), ImageFiles.FindIn(folder["ramp/fake"]),
@@ -149,7 +149,7 @@ public sealed class UnpairedDatasetTests
     {
         using var folder = new TestFolder();
         var reports = new List<string>();
-        var options = new DatasetOptions { Size = 4, Seed = 1, OfficialPairing = official, Report = line => { lock (reports) { reports.Add(line); } } };
+        var options = new DatasetOptions { Size = 4, Seed = 1, OfficialPairing = official, Report = reports.Add };
         UnpairedDataset whole = Flat(folder, 6, 6, options);
         List<(int Real, int Fake)> before = Draw(whole, 0, 6);
         folder.Write("real/0002.png", "not an image"u8);

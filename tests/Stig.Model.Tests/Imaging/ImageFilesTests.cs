@@ -46,7 +46,8 @@ public sealed class ImageFilesTests
         Assert.All(ImageFiles.Extensions, extension => Assert.Contains(extension, none.Message, StringComparison.Ordinal));
         var missing = Assert.Throws<ImageDataException>(() => ImageFiles.FindIn(folder["nowhere"]));
         Assert.Contains(folder["nowhere"], missing.Message, StringComparison.Ordinal);
-        Assert.Contains("is a file", Assert.Throws<ImageDataException>(() => ImageFiles.FindIn(folder["notes.txt"])).Message, StringComparison.Ordinal);
+        var file = Assert.Throws<ImageDataException>(() => ImageFiles.FindIn(folder["notes.txt"]));
+        Assert.Contains("is a file", file.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', none.Message + missing.Message);
     }
 

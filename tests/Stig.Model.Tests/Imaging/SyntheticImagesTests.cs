@@ -19,7 +19,8 @@ public sealed class SyntheticImagesTests
     [Fact]
     public void Images_are_the_same_bytes_on_every_machine()
     {
-        // Recorded once. Only operations that IEEE 754 rounds exactly are used, so a change means that sets made elsewhere differ.
+        // Recorded once. Only operations that IEEE 754 rounds exactly are used, so a change means that sets made elsewhere
+        // differ.
         Assert.Equal("2B037A8FA738F7E0", Digest(SyntheticImages.RealLike(1, 0, 64)));
         Assert.Equal("0B16EED37B23C4B0", Digest(SyntheticImages.GanLike(1, 0, 64)));
     }
@@ -27,9 +28,9 @@ public sealed class SyntheticImagesTests
     [Fact]
     public void Gan_like_images_have_grid_peaks_and_lack_high_frequencies()
     {
-        // Oracle: single Fourier coefficients by their defining sum, averaged over 12 images. Peaks at (1/4, 1/4) and (1/2, 1/2) cycles per
-        // pixel must stand out tenfold from their surroundings in the fakes and not in the reals (twofold: twelve images leave that much
-        // chance); between peaks reals must have at least three times the fakes' amplitude.
+        // Oracle: single Fourier coefficients by their defining sum, averaged over 12 images. Peaks at (1/4, 1/4) and (1/2,
+        // 1/2) cycles per pixel must stand out tenfold from their surroundings in the fakes and not in the reals (twofold:
+        // twelve images leave that much chance); between peaks reals must have at least three times the fakes' amplitude.
         const int Size = 64, Count = 12;
         double Mean(bool fake, double fx, double fy) => Enumerable.Range(0, Count).Average(i =>
             Amplitude(fake ? SyntheticImages.GanLike(5, i, Size) : SyntheticImages.RealLike(5, i, Size), fx, fy));

@@ -3,7 +3,8 @@ using System.IO.Compression;
 
 namespace Stig.Model.Tests.Imaging;
 
-/// <summary>Writes PNG files of any colour type and depth, written from the PNG specification for the tests alone: the oracle for decoding.</summary>
+/// <summary>Writes PNG files of any colour type and depth, written from the PNG specification for the tests alone: the oracle
+/// for decoding.</summary>
 internal static class TestPng
 {
     /// <summary>Samples of a pixel, in the file's channels.</summary>
@@ -62,7 +63,8 @@ internal static class TestPng
     }
 
     // Row filters 0 to 4 in turn, so that every one of them is met.
-    private static void WritePass(MemoryStream raw, int width, int height, int depth, Samples samples, (int X, int Y, int StepX, int StepY) pass)
+    private static void WritePass(MemoryStream raw, int width, int height, int depth, Samples samples,
+                                  (int X, int Y, int StepX, int StepY) pass)
     {
         byte[]? above = null;
         int filter = 0;
@@ -99,7 +101,8 @@ internal static class TestPng
             {
                 int a = i >= unit ? line[i - unit] : 0, b = above?[i] ?? 0, c = i >= unit ? above?[i - unit] ?? 0 : 0;
                 int p = a + b - c;
-                int paeth = Math.Abs(p - a) <= Math.Abs(p - b) && Math.Abs(p - a) <= Math.Abs(p - c) ? a : Math.Abs(p - b) <= Math.Abs(p - c) ? b : c;
+                int toA = Math.Abs(p - a), toB = Math.Abs(p - b), toC = Math.Abs(p - c);
+                int paeth = toA <= toB && toA <= toC ? a : toB <= toC ? b : c;
                 int[] predictions = [0, a, b, (a + b) / 2, paeth];
                 raw.WriteByte((byte)(line[i] - predictions[filter]));
             }

@@ -45,7 +45,8 @@ public sealed class ReportTests
     {
         using var folder = new TestFolder();
         ContactSheet.Save(folder["sheet.png"], "mixed", ["one", "two", "three"],
-                          [new("first", [Flat(10, 30, 9), Flat(40, 20, 99)]), new("second row", []), new("", [Flat(5, 5, 5), Flat(6, 6, 6), Flat(7, 7, 7)])]);
+                          [new("first", [Flat(10, 30, 9), Flat(40, 20, 99)]), new("second row", []),
+                           new("", [Flat(5, 5, 5), Flat(6, 6, 6), Flat(7, 7, 7)])]);
         RgbImage sheet = ImageCodec.Load(folder["sheet.png"]);
         Assert.True(sheet.Height > 30 + 7 && sheet.Width > 10 + 40 + 7);
         Assert.Throws<ArgumentException>(() => ContactSheet.Draw("t", ["a"], [new("", [Flat(2, 2, 1), Flat(2, 2, 1)])]));
@@ -55,13 +56,13 @@ public sealed class ReportTests
     [Fact]
     public void Spectrum_colours_rise_in_lightness_over_the_range()
     {
-        // A perceptual map's lightness grows with the value: Rec. 709 luma of 256 steps must rise throughout and span most of the scale. The ends
-        // are viridis's published ones.
+        // A perceptual map's lightness grows with the value: Rec. 709 luma of 256 steps must rise throughout and span most of
+        // the scale. The ends are viridis's published ones.
         float[] ramp = [.. Enumerable.Range(0, 256).Select(i => 2f + 6f * i / 255)];
         RgbImage image = SpectrumImage.Draw(ramp, 256, 1, 2, 8);
         Assert.Equal([0x44, 0x01, 0x54], image.Pixels[..3]);
         Assert.Equal([0xFD, 0xE7, 0x25], image.Pixels[^3..]);
-        double[] luma = [.. Enumerable.Range(0, 256).Select(i => 0.2126 * image.Pixels[3 * i] + 0.7152 * image.Pixels[3 * i + 1] + 0.0722 * image.Pixels[3 * i + 2])];
+        double[] luma = [.. image.Pixels.Chunk(3).Select(rgb => 0.2126 * rgb[0] + 0.7152 * rgb[1] + 0.0722 * rgb[2])];
         // Rounding to 8 bits may lose a step of one channel.
         Assert.All(Enumerable.Range(1, 255), i => Assert.True(luma[i] > luma[i - 1] - 0.8, $"step {i}: {luma[i - 1]} to {luma[i]}"));
         Assert.True(luma[^1] - luma[0] > 180);
@@ -85,11 +86,13 @@ public sealed class ReportTests
         float[] real = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.1f * r)], fake = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.12f * r)];
         RgbImage Plot(string title, string name)
         {
-            SpectrumProfilePlot.Save(folder["plot.png"], title, [SpectrumProfilePlot.Profile(name, real, 128), SpectrumProfilePlot.Profile("fake", fake, 128)]);
+            PlotSeries[] profiles = [SpectrumProfilePlot.Profile(name, real, 128), SpectrumProfilePlot.Profile("fake", fake, 128)];
+            SpectrumProfilePlot.Save(folder["plot.png"], title, profiles);
             return ImageCodec.Load(folder["plot.png"]);
         }
 
-        RgbImage plot = Plot("Profiles of real and fake images", "real"), untitled = Plot(" ", "real"), renamed = Plot("Profiles of real and fake images", "REAL");
+        RgbImage plot = Plot("Profiles of real and fake images", "real"), untitled = Plot(" ", "real"),
+            renamed = Plot("Profiles of real and fake images", "REAL");
         Assert.Equal((900, 560), (plot.Width, plot.Height));
         Assert.True(Ink(plot, 0, 32, 0, 900) > TextPixels);
         Assert.Equal(0, Ink(untitled, 0, 15, 0, 900));
