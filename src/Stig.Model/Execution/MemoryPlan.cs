@@ -30,7 +30,7 @@ internal sealed class MemoryPlan
     /// <summary>Sum of the sizes of all buffers in the arena: what it would take if none shared memory.</summary>
     public long UnsharedBytes { get; private set; }
 
-    /// <summary>Where a value lives; null for an output that nobody reads.</summary>
+    /// <summary>Where a value lives; null for an output that nobody reads and that can be left out.</summary>
     public Placement? this[Value value] => placements[value.Id];
 
     /// <summary>Byte offset in the arena of a root; null when it is an input or a parameter.</summary>
@@ -215,7 +215,7 @@ internal sealed class MemoryPlan
                     {
                         plan.placements[value.Id] = new Placement(parameter, default);
                     }
-                    else if (output == 0 || lifetimes.IsRead(value))
+                    else if (!node.Operation.MayOmit(output) || lifetimes.IsRead(value))
                     {
                         plan.placements[value.Id] = Home(value) ?? View(node, value) ?? InPlace(node, value) ?? new Placement(value, default);
                     }

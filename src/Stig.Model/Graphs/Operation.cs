@@ -23,6 +23,9 @@ internal abstract record Operation
     /// <summary>Input whose storage the given output takes over because the operation updates it in place (a parameter); or null.</summary>
     public virtual int? UpdatedInput(int output) => null;
 
+    /// <summary>Whether the operation can do without the given output when nobody reads it.</summary>
+    public virtual bool MayOmit(int output) => false;
+
     /// <summary>Whether output 0 may be written over the given input when nobody needs that any more.</summary>
     public virtual bool MayOverwrite(int input) => false;
 

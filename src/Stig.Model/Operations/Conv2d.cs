@@ -65,6 +65,8 @@ internal sealed record Conv2dBackwardWeights(int Stride, int Padding, Shape Weig
     public override string Name => "conv2d_backward_weights";
 
     public override TensorType[] Infer(IReadOnlyList<Value> inputs) => [TensorType.Float(WeightsShape), TensorType.Float(WeightsShape.N)];
+
+    public override bool MayOmit(int output) => output == 1;
 }
 
 internal static class Conv2dExtensions

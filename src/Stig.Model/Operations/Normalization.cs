@@ -55,6 +55,8 @@ internal sealed record NormalizationBackward(NormalizationStatistics Statistics,
         return inputs.Count == 6 ? [inputs[0].Type, channels, channels] : [inputs[0].Type];
     }
 
+    public override bool MayOmit(int output) => output > 0;
+
     public override bool MayOverwrite(int input) => input == 2;
 }
 

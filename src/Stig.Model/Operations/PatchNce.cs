@@ -84,6 +84,8 @@ internal sealed record PatchNce(int Groups, float Temperature) : Operation
         return [TensorType.Float(), TensorType.Float(query[0], query[0] / Groups)];
     }
 
+    public override bool MayOmit(int output) => output == 1;
+
     public override Value?[] Differentiate(GradientContext context) =>
     [
         context.Graph.ApplySingle(new PatchNceBackward(Groups, Temperature), context.Input(1), context.Output(1), context.OutputGradient()),

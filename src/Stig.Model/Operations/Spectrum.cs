@@ -37,6 +37,8 @@ internal sealed record LogSpectrum : Operation
         return [src, TensorType.Complex(src.Shape)];
     }
 
+    public override bool MayOmit(int output) => output == 1;
+
     public override Value?[] Differentiate(GradientContext context) =>
         [context.Graph.ApplySingle(new LogSpectrumBackward(), context.Output(0), context.Output(1), context.OutputGradient())];
 }
@@ -63,6 +65,8 @@ internal sealed record InverseSpectrum(ImageComponent Component, FinalShift Fina
             "a magnitude [N, C, H, W] and a complex phasor of that shape");
         return [inputs[0].Type, TensorType.Complex(inputs[0].Shape)];
     }
+
+    public override bool MayOmit(int output) => output == 1;
 
     public override Value?[] Differentiate(GradientContext context)
     {
