@@ -1,9 +1,223 @@
+using Stig.Model.Checkpoints;
+using Stig.Model.Data;
+using Stig.Model.Execution;
+using Stig.Model.Imaging;
+using Stig.Model.Translation;
+
 namespace Stig.Model.Training;
+
+/// <summary>Training gave a loss that is not a number; the message names it and the step. The last good checkpoint is kept.</summary>
+public sealed class TrainingDivergedException(string message) : Exception(message);
 
 /// <summary>Trains a model on two folders of images into a run folder.</summary>
 public static class TrainingRun
 {
+    private const int ValidationFraction = 10;
+    private const int MaxDefaultValidation = 32;
+
     /// <summary>Runs until the last step, or until cancelled, in which case the step at hand is finished and saved.</summary>
-    public static TrainingResult Run(TrainingRunOptions options, CancellationToken cancellation = default) =>
-        throw new NotSupportedException($"{options} {cancellation}");
+    /// <param name="options">Folders, preset, progress.</param>
+    /// <param name="cancellation">Ends the run after the step at hand, with everything saved.</param>
+    /// <exception cref="ArgumentException">An option is out of range.</exception>
+    /// <exception cref="ImageDataException">A folder is missing, or has too few images that can be read.</exception>
+    /// <exception cref="DeviceException">The device cannot be used.</exception>
+    /// <exception cref="IOException">The run folder cannot be written, is in use, or holds a run already.</exception>
+    /// <exception cref="CheckpointException">The checkpoint to resume from cannot be used, or one cannot be written.</exception>
+    /// <exception cref="TrainingDivergedException">A loss is not a number.</exception>
+    public static TrainingResult Run(TrainingRunOptions options, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        IReadOnlyList<ImageFile> realFiles = ImageFiles.FindIn(options.RealFolder);
+        IReadOnlyList<ImageFile> fakeFiles = ImageFiles.FindIn(options.FakeFolder);
+        string device = Device.Resolve(options.Device, out _);
+        TrainingOptions training = Complete(options, Math.Min(realFiles.Count, fakeFiles.Count));
+        training.Validate();
+        using RunFolder folder = RunFolder.Open(options.OutputFolder, options.Resume);
+        var dataset = new UnpairedDataset(realFiles, fakeFiles, new DatasetOptions
+        {
+            Size = training.Size,
+            Batch = training.Batch,
+            Crop = options.Crop,
+            Seed = (ulong)training.Seed,
+            OfficialPairing = training.Preset == Preset.Official,
+            Report = options.Warn,
+        });
+        int held = options.Validation ?? DefaultValidation(Math.Min(realFiles.Count, fakeFiles.Count));
+        UnpairedDataset? validation = null;
+        if (held > 0)
+        {
+            (dataset, validation) = dataset.Split(held, (ulong)training.Seed);
+        }
+
+        using var run = new Running(options, training, folder, dataset, validation);
+        folder.WriteOptions(options, training, held, device);
+        return run.Run(cancellation);
+    }
+
+    private static int DefaultValidation(int images) =>
+        images < ValidationFraction ? 0 : Math.Clamp(images / ValidationFraction, 2, MaxDefaultValidation);
+
+    // Turns epochs into steps. A resumed run keeps the options of its checkpoint but may be given more steps.
+    private static TrainingOptions Complete(TrainingRunOptions options, int images)
+    {
+        TrainingOptions training = options.Training;
+        int stepsPerEpoch = (images + training.Batch - 1) / training.Batch;
+        return options.Epochs > 0
+            ? training with { Epochs = options.Epochs, StepsPerEpoch = stepsPerEpoch, Steps = (long)options.Epochs * stepsPerEpoch }
+            : training;
+    }
+
+    private sealed class Running : IDisposable
+    {
+        private readonly TrainingRunOptions options;
+        private readonly TrainingOptions training;
+        private readonly RunFolder folder;
+        private readonly UnpairedDataset dataset;
+        private readonly Executor executor;
+        private readonly TrainingSession? session;
+        private readonly TensorStore store;
+        private readonly Validator? validator;
+        private double? bestDistance;
+        private long bestStep;
+
+        public Running(TrainingRunOptions options, TrainingOptions training, RunFolder folder, UnpairedDataset dataset, UnpairedDataset? validation)
+        {
+            this.options = options;
+            this.training = training;
+            this.folder = folder;
+            this.dataset = dataset;
+            executor = Device.Open(options.Device, winograd: true);
+            if (options.Resume)
+            {
+                session = TrainingSession.Resume(folder.LastCheckpoint, executor, training);
+                store = session.Store;
+                if (File.Exists(folder.BestCheckpoint))
+                {
+                    CheckpointInfo best = Checkpoint.ReadInfo(folder.BestCheckpoint);
+                    (bestDistance, bestStep) = (best.SpectralDistance, best.Step);
+                }
+            }
+            else
+            {
+                float[] filter = training.Architecture.HasFilter ? FitFilter() : [];
+                if (training.Architecture.HasNetwork)
+                {
+                    session = TrainingSession.Start(training, executor, filter);
+                    store = session.Store;
+                }
+                else
+                {
+                    store = executor.CreateStore();
+                    store.Create(Translator.FilterName, new Graphs.Shape(3, training.Size, training.Size), filter);
+                }
+            }
+
+            validator = validation is null ? null : new Validator(training.Architecture, validation, executor, store);
+        }
+
+        public TrainingResult Run(CancellationToken cancellation)
+        {
+            long steps = session is null ? 0 : training.Steps;
+            long completed = session?.CompletedSteps ?? 0;
+            if (session is not null)
+            {
+                folder.OpenLog(completed);
+            }
+
+            if (!options.Resume)
+            {
+                Checkpointing(0);
+            }
+
+            if (completed < steps)
+            {
+                completed = RunSteps(steps, cancellation);
+            }
+
+            return new TrainingResult(completed, completed >= steps, folder.LastCheckpoint, validator is null ? null : folder.BestCheckpoint,
+                bestStep, bestDistance, validator?.InputDistance);
+        }
+
+        public void Dispose()
+        {
+            validator?.Dispose();
+            session?.Dispose();
+            store.Dispose();
+            executor.Dispose();
+        }
+
+        private long RunSteps(long steps, CancellationToken cancellation)
+        {
+            long interval = options.Interval > 0 ? options.Interval : Math.Max(50, (steps + 19) / 20);
+            using var batches = new Prefetcher(dataset.Fill, dataset.BatchLength, session!.CompletedSteps);
+            while (session.CompletedSteps < steps && !cancellation.IsCancellationRequested)
+            {
+                PrefetchedBatch batch = batches.Next();
+                session.Run(batch.Real.Span, batch.Fake.Span);
+                Dictionary<string, float> losses = session.LossNames.ToDictionary(name => name, session.Loss);
+                CheckFinite(losses);
+                long step = session.CompletedSteps;
+                bool last = step == steps || cancellation.IsCancellationRequested;
+                double? distance = last || step % interval == 0 ? Checkpointing(step) : null;
+                var progress = new TrainingProgress(step, steps, session.LearningRate, losses, distance);
+                folder.Log(progress);
+                options.Progress?.Invoke(progress);
+            }
+
+            return session.CompletedSteps;
+        }
+
+        // Measures the present weights, draws a sheet, saves them as the last ones and, if they are, as the best ones.
+        private double? Checkpointing(long step)
+        {
+            double? distance = validator?.Measure();
+            validator?.SaveSheet(folder.SheetPath(step), $"{training.Preset} preset, step {step}, log-frequency distance {distance:F3}");
+            Save(folder.LastCheckpoint, step, distance);
+            if (distance is double value && (bestDistance is null || value < bestDistance))
+            {
+                (bestDistance, bestStep) = (value, step);
+                Save(folder.BestCheckpoint, step, distance);
+            }
+
+            return distance;
+        }
+
+        private void Save(string path, long step, double? distance) =>
+            Checkpoint.Save(path, new CheckpointInfo(training.Architecture, step, training, distance), store);
+
+        private void CheckFinite(Dictionary<string, float> losses)
+        {
+            foreach ((string name, float loss) in losses)
+            {
+                if (!float.IsFinite(loss))
+                {
+                    throw new TrainingDivergedException($"Training stopped: {name} is {loss} at step {session!.CompletedSteps}. The last good weights are in "
+                        + $"{folder.LastCheckpoint}. Try a lower --learning-rate.");
+                }
+            }
+        }
+
+        private float[] FitFilter()
+        {
+            using var fitter = new FilterFitter(executor, training.Size);
+            float[] planes = new float[dataset.ImageLength];
+            for (int index = 0; index < dataset.Real.Count; index++)
+            {
+                if (dataset.TryRead(ImageDomain.Real, index, planes))
+                {
+                    fitter.AddReal(planes);
+                }
+            }
+
+            for (int index = 0; index < dataset.Fake.Count; index++)
+            {
+                if (dataset.TryRead(ImageDomain.Fake, index, planes))
+                {
+                    fitter.AddFake(planes);
+                }
+            }
+
+            return fitter.Fit();
+        }
+    }
 }

@@ -12,7 +12,6 @@ namespace Stig.Model.Training;
 /// </summary>
 internal sealed class TrainingSession : IDisposable
 {
-    private readonly Executor executor;
     private readonly Program program;
     private readonly TrainingGraph step;
     private readonly int[] random = new int[4];
@@ -20,7 +19,6 @@ internal sealed class TrainingSession : IDisposable
     private TrainingSession(TrainingOptions options, Executor executor, TensorStore store, long completedSteps)
     {
         Options = options;
-        this.executor = executor;
         Store = store;
         CompletedSteps = completedSteps;
         step = new TrainingGraph(options);
@@ -62,13 +60,17 @@ internal sealed class TrainingSession : IDisposable
     }
 
     /// <summary>Goes on where a checkpoint stopped.</summary>
-    public static TrainingSession Resume(string checkpointPath, Executor executor)
+    /// <exception cref="CheckpointException">It was trained with other options than the given ones.</exception>
+    public static TrainingSession Resume(string checkpointPath, Executor executor, TrainingOptions options)
     {
         TensorStore store = executor.CreateStore();
         try
         {
             CheckpointInfo info = Checkpoint.LoadTraining(checkpointPath, store);
-            return new TrainingSession(info.Training!, executor, store, info.Step);
+            return info.Training == options
+                ? new TrainingSession(options, executor, store, info.Step)
+                : throw new CheckpointException($"{checkpointPath} was trained with other options than those given. Its own are: {info.Training}. "
+                    + "Resume with the same options, or start a new run.");
         }
         catch
         {
@@ -96,14 +98,8 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>A loss of the last step.</summary>
     public float Loss(string name) => program.ReadScalar(step.Values[name]);
 
-    /// <summary>Writes a checkpoint that training can be resumed from and that refinement can load.</summary>
-    public void Save(string path, double? spectralDistance) =>
-        Checkpoint.Save(path, new CheckpointInfo(Options.Architecture, CompletedSteps, Options, spectralDistance), Store);
-
     public void Dispose()
     {
         program.Dispose();
-        Store.Dispose();
-        executor.Dispose();
     }
 }

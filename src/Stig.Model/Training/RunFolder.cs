@@ -1,0 +1,128 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Stig.Model.Checkpoints;
+using Stig.Model.Imaging;
+
+namespace Stig.Model.Training;
+
+/// <summary>
+/// The folder of a training run: <c>options.json</c>, <c>log.jsonl</c> (a line a step: every loss, the learning rate), <c>sheets/</c>,
+/// <c>last.safetensors</c>, <c>best.safetensors</c>. One run at a time holds it.
+/// </summary>
+internal sealed class RunFolder : IDisposable
+{
+    private readonly FileStream held;
+    private StreamWriter? log;
+
+    private RunFolder(string path, FileStream held)
+    {
+        Folder = path;
+        this.held = held;
+    }
+
+    public string Folder { get; }
+
+    public string LastCheckpoint => Path.Combine(Folder, "last.safetensors");
+
+    public string BestCheckpoint => Path.Combine(Folder, "best.safetensors");
+
+    private string LogPath => Path.Combine(Folder, "log.jsonl");
+
+    /// <summary>Makes or opens a run folder and holds it.</summary>
+    /// <exception cref="IOException">It cannot be written, another run holds it, or it has a run already that is not to be resumed.</exception>
+    public static RunFolder Open(string folder, bool resume)
+    {
+        FileStream held;
+        string lockPath = Path.Combine(folder, "run.lock");
+        try
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "sheets"));
+            held = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 4096, FileOptions.DeleteOnClose);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(File.Exists(lockPath)
+                ? $"The run folder {folder} is in use by another training (its run.lock is held). Wait for it, or choose another --out."
+                : $"The run folder {folder} cannot be written ({e.Message}). Choose another folder or free this one.", e);
+        }
+
+        var run = new RunFolder(folder, held);
+        bool hasRun = File.Exists(run.LastCheckpoint);
+        if (hasRun != resume)
+        {
+            run.Dispose();
+            throw new IOException(hasRun
+                ? $"{folder} holds a run already. Continue it with --resume, or choose another folder."
+                : $"{folder} has no last.safetensors to resume from. Start without --resume, or name the folder of a run.");
+        }
+
+        return run;
+    }
+
+    public string SheetPath(long step) => Path.Combine(Folder, "sheets", $"step-{step:D6}.png");
+
+    /// <summary>Writes the run's options.</summary>
+    public void WriteOptions(TrainingRunOptions run, TrainingOptions training, int validation, string device)
+    {
+        var json = new JsonObject
+        {
+            ["program_version"] = ProgramVersion.Current,
+            ["real"] = Path.GetFullPath(run.RealFolder),
+            ["fake"] = Path.GetFullPath(run.FakeFolder),
+            ["crop"] = run.Crop.ToString().ToLowerInvariant(),
+            ["validation"] = validation,
+            ["device"] = device,
+            ["training"] = JsonSerializer.SerializeToNode(training, ModelJson.Default.TrainingOptions),
+        };
+        AtomicFile.Write(Path.Combine(Folder, "options.json"), Encoding.UTF8.GetBytes(json.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n"));
+    }
+
+    /// <summary>Starts the log; lines of steps beyond the one resumed from are dropped, and so is a line cut short.</summary>
+    public void OpenLog(long completedSteps)
+    {
+        if (completedSteps > 0 && File.Exists(LogPath))
+        {
+            AtomicFile.Write(LogPath, Encoding.UTF8.GetBytes(string.Concat(File.ReadLines(LogPath).Where(line => IsUpTo(line, completedSteps)).Select(line => line + "\n"))));
+        }
+
+        log = new StreamWriter(new FileStream(LogPath, completedSteps > 0 ? FileMode.Append : FileMode.Create, FileAccess.Write, FileShare.Read));
+    }
+
+    /// <summary>Adds a line to the log.</summary>
+    public void Log(TrainingProgress progress)
+    {
+        var line = new JsonObject { ["step"] = progress.Step, ["learning_rate"] = progress.LearningRate };
+        foreach ((string name, float loss) in progress.Losses)
+        {
+            line[name] = float.IsFinite(loss) ? JsonValue.Create(loss) : JsonValue.Create(loss.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        }
+
+        if (progress.SpectralDistance is double distance)
+        {
+            line["spectral_distance"] = distance;
+        }
+
+        log!.Write(line.ToJsonString() + "\n");
+        log.Flush();
+    }
+
+    public void Dispose()
+    {
+        log?.Dispose();
+        held.Dispose();
+    }
+
+    private static bool IsUpTo(string line, long step)
+    {
+        try
+        {
+            return JsonNode.Parse(line)?["step"]?.GetValue<long>() <= step;
+        }
+        catch (JsonException)
+        {
+            // The last line of a run that was killed while it wrote.
+            return false;
+        }
+    }
+}
