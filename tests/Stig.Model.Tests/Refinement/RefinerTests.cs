@@ -1,0 +1,222 @@
+using Stig.Model.Checkpoints;
+using Stig.Model.Execution;
+using Stig.Model.Execution.Cpu;
+using Stig.Model.Imaging;
+using Stig.Model.Networks;
+using Stig.Model.Refinement;
+using Stig.Model.Tests.Imaging;
+using Stig.Model.Tests.Training;
+using Stig.Model.Training;
+using Stig.Model.Translation;
+
+namespace Stig.Model.Tests.Refinement;
+
+public sealed class RefinerTests : IDisposable
+{
+    private const int Size = 32;
+
+    private readonly TestFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    // A network with random weights everywhere, also in the last layer: its result depends on every part of the path.
+    private string RandomModel(Preset preset, int width = 16, NormalizationMode? normalization = null)
+    {
+        ModelArchitecture architecture = (TrainingOptions.For(preset) with { Size = Size, Width = width }).Architecture;
+        architecture = architecture with { Normalization = normalization ?? architecture.Normalization };
+        using var executor = new CpuExecutor();
+        using TensorStore store = executor.CreateStore();
+        foreach (ParameterSpec spec in Checkpoint.ModelParameters(architecture))
+        {
+            float[] values = spec.Initialize(3);
+            if (spec.Initializer == Initializer.Zero)
+            {
+                var random = new CounterRandom(5, spec.Name);
+                values = [.. values.Select((_, i) => 0.2f * (float)random.Normal(i))];
+            }
+
+            store.Create(spec.Name, spec.Shape, values);
+        }
+
+        string path = folder[$"{preset}-{width}-{architecture.Normalization}.safetensors"];
+        Checkpoint.Save(path, new CheckpointInfo(architecture, 0, null, null), store);
+        return path;
+    }
+
+    private static float[] Images(int count, int height, int width)
+    {
+        float[] images = new float[count * 3 * height * width];
+        var random = new CounterRandom(11, "images");
+        for (int i = 0; i < images.Length; i++)
+        {
+            images[i] = (float)random.Uniform(i);
+        }
+
+        return images;
+    }
+
+    [Theory]
+    [InlineData(Preset.Default, 16, NormalizationMode.PerImage, true)]
+    [InlineData(Preset.Default, 16, NormalizationMode.PerImage, false)]
+    [InlineData(Preset.Default, 8, NormalizationMode.Running, true)]
+    [InlineData(Preset.Official, 16, NormalizationMode.Batch, true)]
+    [InlineData(Preset.Filter, 0, NormalizationMode.PerImage, true)]
+    public void An_image_alone_or_in_any_batch_gives_the_same_bytes(Preset preset, int width, NormalizationMode normalization, bool winograd)
+    {
+        string model = RandomModel(preset, width, normalization);
+        const int Count = 5;
+        float[] images = Images(Count, Size, Size);
+        float[] alone = new float[images.Length];
+        int length = images.Length / Count;
+        using (Refiner refiner = Refiner.Load(model, new RefinerOptions { Batch = 1, Winograd = winograd }))
+        {
+            for (int i = 0; i < Count; i++)
+            {
+                refiner.Refine(images.AsSpan(i * length, length), alone.AsSpan(i * length, length), 1, Size, Size);
+            }
+        }
+
+        foreach (int batch in (int[])[2, 3, 5, 8])
+        {
+            using Refiner refiner = Refiner.Load(model, new RefinerOptions { Batch = batch, Winograd = winograd });
+            float[] together = new float[images.Length];
+            refiner.Refine(images, together, Count, Size, Size);
+            Assert.Equal(alone, together);
+        }
+
+        Assert.All(alone, value => Assert.InRange(value, 0f, 1f));
+        Assert.NotEqual(images, alone);
+    }
+
+    [Fact]
+    public void Bytes_floats_pointers_and_images_agree()
+    {
+        using Refiner refiner = Refiner.Load(RandomModel(Preset.Default));
+        RgbImage image = SyntheticImages.GanLike(1, 0, Size);
+        float[] planes = new float[3 * Size * Size];
+        image.ToPlanar(planes);
+        float[] refined = new float[planes.Length];
+        refiner.Refine(planes, refined, 1, Size, Size);
+
+        RgbImage asImage = refiner.Refine(image);
+
+        // Rounding to the nearest byte is the only difference.
+        float[] fromBytes = new float[planes.Length];
+        asImage.ToPlanar(fromBytes);
+        for (int i = 0; i < refined.Length; i++)
+        {
+            Assert.InRange(fromBytes[i], refined[i] - (0.501f / 255), refined[i] + (0.501f / 255));
+        }
+
+        float[] byPointer = new float[planes.Length];
+        unsafe
+        {
+            fixed (float* source = planes, destination = byPointer)
+            {
+                refiner.Refine(source, destination, 1, Size, Size);
+            }
+        }
+
+        Assert.Equal(refined, byPointer);
+    }
+
+    [Theory]
+    [InlineData(48, 32)]
+    [InlineData(33, 47)]
+    [InlineData(5, 70)]
+    [InlineData(2, 2)]
+    public void Sizes_that_the_network_cannot_take_are_padded_and_cut_back(int height, int width)
+    {
+        List<string> warnings = [];
+        using Refiner refiner = Refiner.Load(RandomModel(Preset.Default), new RefinerOptions { Warn = warnings.Add });
+        float[] images = Images(2, height, width);
+        float[] refined = new float[images.Length];
+        refiner.Refine(images, refined, 2, height, width);
+
+        // Bytes take the same path: the reflected border is the same in both layouts.
+        byte[] bytes = [.. Enumerable.Range(0, images.Length).Select(i => (byte)(i * 37 % 256))];
+        float[] planar = Planar(bytes, 2, height, width);
+        float[] fromFloats = new float[planar.Length];
+        refiner.Refine(planar, fromFloats, 2, height, width);
+        byte[] fromBytes = new byte[bytes.Length];
+        refiner.Refine(bytes, fromBytes, 2, height, width);
+        float[] fromBytesPlanar = Planar(fromBytes, 2, height, width);
+        for (int i = 0; i < fromFloats.Length; i++)
+        {
+            Assert.InRange(fromBytesPlanar[i], fromFloats[i] - (0.501f / 255), fromFloats[i] + (0.501f / 255));
+        }
+
+        string warning = Assert.Single(warnings);
+        Assert.Contains($"{Size} x {Size}", warning, StringComparison.Ordinal);
+        Assert.Contains($"{width} x {height}", warning, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_model_that_changes_nothing_gives_back_the_image_at_any_size()
+    {
+        // A zero filter: analysis and synthesis cancel. The bound is the rounding of two float32 transforms.
+        ModelArchitecture architecture = (TrainingOptions.For(Preset.Filter) with { Size = Size }).Architecture;
+        string path = folder["identity.safetensors"];
+        using (var executor = new CpuExecutor())
+        using (TensorStore store = executor.CreateStore())
+        {
+            foreach (ParameterSpec spec in Checkpoint.ModelParameters(architecture))
+            {
+                store.Create(spec.Name, spec.Shape, new float[spec.Shape.Count]);
+            }
+
+            Checkpoint.Save(path, new CheckpointInfo(architecture, 0, null, null), store);
+        }
+
+        using Refiner refiner = Refiner.Load(path);
+        foreach ((int height, int width) in ((int, int)[])[(32, 32), (31, 17), (40, 64)])
+        {
+            float[] images = Images(1, height, width);
+            float[] refined = new float[images.Length];
+            refiner.Refine(images, refined, 1, height, width);
+            for (int i = 0; i < images.Length; i++)
+            {
+                Assert.InRange(refined[i], images[i] - 2e-5f, images[i] + 2e-5f);
+            }
+        }
+    }
+
+    [Fact]
+    public void Stretch_reaches_zero_and_one_in_every_image()
+    {
+        using Refiner refiner = Refiner.Load(RandomModel(Preset.Default), new RefinerOptions { OutputRange = OutputRange.Stretch });
+        float[] images = Images(2, Size, Size);
+        refiner.Refine(images, images, 2, Size, Size);
+        foreach (float[] image in images.Chunk(3 * Size * Size))
+        {
+            Assert.Equal(0f, image.Min());
+            Assert.Equal(1f, image.Max());
+        }
+    }
+
+    [Fact]
+    public void Wrong_lengths_and_devices_are_refused()
+    {
+        string model = RandomModel(Preset.Filter, 0);
+        using Refiner refiner = Refiner.Load(model);
+        Assert.Throws<ArgumentException>(() => refiner.Refine(new float[10], new float[10], 1, Size, Size));
+        Assert.Throws<ArgumentException>(() => refiner.Refine(new float[3 * Size * Size], new float[5], 1, Size, Size));
+        Assert.Throws<ArgumentOutOfRangeException>(() => refiner.Refine(new float[3 * Size], new float[3 * Size], 1, 1, Size));
+        DeviceException exception = Assert.Throws<DeviceException>(() => Refiner.Load(model, new RefinerOptions { Device = "cuda:0" }));
+        Assert.Contains("--device cpu", exception.Message, StringComparison.Ordinal);
+    }
+
+    private static float[] Planar(byte[] pixels, int count, int height, int width)
+    {
+        float[] planar = new float[pixels.Length];
+        int plane = height * width;
+        for (int i = 0; i < pixels.Length; i++)
+        {
+            int image = i / (3 * plane);
+            int pixel = i / 3 % plane;
+            planar[(((image * 3) + (i % 3)) * plane) + pixel] = pixels[i] / 255f;
+        }
+
+        return planar;
+    }
+}

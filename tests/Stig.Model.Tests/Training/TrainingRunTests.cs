@@ -1,0 +1,152 @@
+using System.Text.Json;
+using Stig.Model.Checkpoints;
+using Stig.Model.Imaging;
+using Stig.Model.Training;
+using Stig.Model.Translation;
+
+namespace Stig.Model.Tests.Training;
+
+public sealed class TrainingRunTests : IDisposable
+{
+    private readonly SyntheticRun synthetic = new();
+
+    public void Dispose() => synthetic.Dispose();
+
+    [Theory]
+    [InlineData(Preset.Default)]
+    [InlineData(Preset.Official)]
+    public void A_run_leaves_options_log_sheets_and_checkpoints(Preset preset)
+    {
+        TrainingResult result = TrainingRun.Run(synthetic.Options(preset, "run", steps: 4));
+
+        Assert.True(result.Completed);
+        Assert.Equal(4, result.Steps);
+        string[] log = File.ReadAllLines(Path.Combine(synthetic["run"], "log.jsonl"));
+        Assert.Equal(4, log.Length);
+        for (int step = 1; step <= 4; step++)
+        {
+            JsonElement line = JsonDocument.Parse(log[step - 1]).RootElement;
+            Assert.Equal(step, line.GetProperty("step").GetInt64());
+            Assert.True(line.GetProperty("learning_rate").GetDouble() > 0);
+            foreach (string loss in (string[])["loss_D_total", "loss_G", "loss_G_GAN", "loss_SG_GAN", "loss_NCE", "loss_identity", "loss_LF"])
+            {
+                Assert.True(double.IsFinite(line.GetProperty(loss).GetDouble()), $"{loss} at step {step}");
+            }
+        }
+
+        JsonElement options = JsonDocument.Parse(File.ReadAllText(Path.Combine(synthetic["run"], "options.json"))).RootElement;
+        Assert.Equal(4, options.GetProperty("training").GetProperty("width").GetInt32());
+        Assert.Equal(3, Directory.GetFiles(Path.Combine(synthetic["run"], "sheets"), "*.png").Length);
+        CheckpointInfo last = Checkpoint.ReadInfo(result.LastCheckpoint);
+        Assert.Equal((4, preset), (last.Step, last.Architecture.Preset));
+        CheckpointInfo best = Checkpoint.ReadInfo(result.BestCheckpoint!);
+        Assert.Equal(result.BestDistance, best.SpectralDistance);
+        Assert.True(best.SpectralDistance <= last.SpectralDistance);
+        Assert.Empty(Directory.GetFiles(synthetic["run"], "*.tmp"));
+        Assert.False(File.Exists(Path.Combine(synthetic["run"], "run.lock")));
+    }
+
+    [Fact]
+    public void The_default_preset_starts_as_the_filter_exactly()
+    {
+        // The oracle is the filter preset's own checkpoint: same images, same split, so the same distance to the last bit.
+        TrainingResult filter = TrainingRun.Run(synthetic.Options(Preset.Filter, "filter", steps: 1));
+        TrainingResult start = TrainingRun.Run(synthetic.Options(Preset.Default, "default", steps: 1), new CancellationToken(canceled: true));
+
+        Assert.Equal(0, start.Steps);
+        Assert.Equal(filter.BestDistance, start.BestDistance);
+        Assert.True(filter.BestDistance < filter.InputDistance, $"the filter gave {filter.BestDistance}, the fakes as they are {filter.InputDistance}");
+    }
+
+    [Fact]
+    public void A_resumed_run_ends_with_the_bytes_of_an_undisturbed_one()
+    {
+        TrainingRunOptions whole = synthetic.Options(Preset.Default, "whole", steps: 5) with { Validation = 0 };
+        TrainingResult undisturbed = TrainingRun.Run(whole);
+
+        using var stop = new CancellationTokenSource();
+        TrainingRunOptions half = whole with { OutputFolder = synthetic["half"], Progress = progress => { if (progress.Step == 3) { stop.Cancel(); } } };
+        TrainingResult stopped = TrainingRun.Run(half, stop.Token);
+        Assert.False(stopped.Completed);
+        Assert.Equal(3, stopped.Steps);
+        TrainingResult resumed = TrainingRun.Run(half with { Resume = true, Progress = null });
+
+        Assert.True(resumed.Completed);
+        Assert.Equal(File.ReadAllBytes(undisturbed.LastCheckpoint), File.ReadAllBytes(resumed.LastCheckpoint));
+        Assert.Equal(
+            File.ReadAllText(Path.Combine(synthetic["whole"], "log.jsonl")), File.ReadAllText(Path.Combine(synthetic["half"], "log.jsonl")));
+    }
+
+    [Fact]
+    public void Damaged_images_among_good_ones_are_skipped_and_named()
+    {
+        string damaged = Path.Combine(synthetic["data"], "fake", "00002.png");
+        Assert.True(File.Exists(damaged));
+        File.WriteAllBytes(damaged, File.ReadAllBytes(damaged)[..200]);
+        List<string> warnings = [];
+
+        TrainingResult result = TrainingRun.Run(synthetic.Options(Preset.Default, "run", steps: 8) with { Warn = warnings.Add });
+
+        Assert.True(result.Completed);
+        Assert.Contains(warnings, warning => warning.Contains(damaged, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_folder_with_a_run_is_neither_overwritten_nor_resumed_by_accident()
+    {
+        TrainingRunOptions options = synthetic.Options(Preset.Filter, "run", steps: 1);
+        _ = TrainingRun.Run(options);
+
+        Assert.Contains("--resume", Assert.Throws<IOException>(() => TrainingRun.Run(options)).Message, StringComparison.Ordinal);
+        Assert.Contains("last.safetensors",
+            Assert.Throws<IOException>(() => TrainingRun.Run(options with { OutputFolder = synthetic["empty"], Resume = true })).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_second_run_into_a_folder_in_use_is_refused()
+    {
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 2);
+        Exception? second = null;
+        _ = TrainingRun.Run(options with { Progress = _ => second ??= Record.Exception(() => TrainingRun.Run(options)) });
+
+        Assert.Contains("in use", Assert.IsType<IOException>(second).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Resuming_with_other_options_is_refused()
+    {
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 2);
+        _ = TrainingRun.Run(options);
+
+        TrainingRunOptions other = options with { Resume = true, Training = options.Training with { Width = 8 } };
+        Assert.Contains("other options", Assert.Throws<CheckpointException>(() => TrainingRun.Run(other)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_weights()
+    {
+        // A learning rate this large blows the weights up within a step or two.
+        TrainingRunOptions options = synthetic.Options(Preset.Official, "run", steps: 50);
+        options = options with { Training = options.Training with { LearningRate = 1e30 }, Validation = 0, Interval = 1000 };
+
+        TrainingDivergedException exception = Assert.Throws<TrainingDivergedException>(() => TrainingRun.Run(options));
+
+        Assert.Contains("loss_", exception.Message, StringComparison.Ordinal);
+        Assert.Equal(0, Checkpoint.ReadInfo(Path.Combine(synthetic["run"], "last.safetensors")).Step);
+    }
+
+    [Fact]
+    public void Missing_folders_and_impossible_options_are_named()
+    {
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 1);
+
+        Assert.Contains("nowhere", Assert.Throws<ImageDataException>(() => TrainingRun.Run(options with { RealFolder = synthetic["nowhere"] })).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("Size", Assert.Throws<ArgumentException>(() => TrainingRun.Run(options with { Training = options.Training with { Size = 40 } })).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("auto, cpu", Assert.Throws<Execution.DeviceException>(() => TrainingRun.Run(options with { Device = "gpu" })).Message,
+            StringComparison.Ordinal);
+        Assert.False(Directory.Exists(synthetic["run"]));
+    }
+}
