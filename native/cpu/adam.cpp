@@ -7,14 +7,15 @@ namespace stig {
 namespace {
 
 struct Step {
-  float beta1, beta2, rate /* of learning, over first bias */, inverse_root /* of second bias */, eps;
+  float beta1, rest1 /* 1 - beta1 */, beta2, rest2;
+  float rate /* of learning, over first bias */, inverse_root /* of second bias */, eps;
 };
 
 void update(const Step& s, int64_t count, const float* __restrict g, float* __restrict m, float* __restrict v,
             float* __restrict w) {
   for (int64_t k = 0; k < count; ++k) {
-    m[k] = s.beta1 * m[k] + (1 - s.beta1) * g[k];
-    v[k] = s.beta2 * v[k] + (1 - s.beta2) * g[k] * g[k];
+    m[k] = s.beta1 * m[k] + s.rest1 * g[k];
+    v[k] = s.beta2 * v[k] + s.rest2 * g[k] * g[k];
     w[k] -= s.rate * m[k] / (std::sqrt(v[k]) * s.inverse_root + s.eps);
   }
 }
@@ -26,7 +27,7 @@ using namespace stig;
 
 stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* first_moment,
                       const stig_tensor* second_moment, const stig_tensor* learning_rate, const stig_tensor* step,
-                      float beta1, float beta2, float eps) {
+                      double beta1, double beta2, double eps) {
   STIG_GUARDED({
     check_same_layout(gradient, "gradient", weights, "weights");
     check_same_layout(first_moment, "first_moment", weights, "weights");
@@ -37,10 +38,15 @@ stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, c
     require(eps > 0, "eps must be positive, but is " + std::to_string(eps));
     const double t = *image(*step, 0);
     require(t >= 1, "step must be at least 1, but is " + std::to_string(t));
-    const double bias1 = 1 - std::pow(static_cast<double>(beta1), t);
-    const double bias2 = 1 - std::pow(static_cast<double>(beta2), t);
-    const Step values{beta1, beta2, static_cast<float>(*image(*learning_rate, 0) / bias1),
-                      static_cast<float>(1 / std::sqrt(bias2)), eps};
+    const double bias1 = 1 - std::pow(beta1, t);
+    const double bias2 = 1 - std::pow(beta2, t);
+    const Step values{static_cast<float>(beta1),
+                      static_cast<float>(1 - beta1),
+                      static_cast<float>(beta2),
+                      static_cast<float>(1 - beta2),
+                      static_cast<float>(*image(*learning_rate, 0) / bias1),
+                      static_cast<float>(1 / std::sqrt(bias2)),
+                      static_cast<float>(eps)};
     parallel_spans(weights->n, image_elements(*weights), [&](int64_t i, int64_t begin, int64_t end) {
       update(values, end - begin, image(*gradient, i) + begin, image(*first_moment, i) + begin,
              image(*second_moment, i) + begin, image(*weights, i) + begin);

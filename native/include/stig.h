@@ -264,10 +264,11 @@ STIG_API stig_status stig_patch_nce_backward(const stig_tensor* key, const stig_
 /* ---- adam.cpp ---- */
 
 /* m <- b1 m + (1-b1) g, v <- b2 v + (1-b2) g^2, w <- w - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps), in place;
- * learning_rate and step (t = 1, 2, ...; float) are scalars in memory */
+ * learning_rate and step (t = 1, 2, ...; float) are scalars in memory; b1 and b2 are double, because 1 - b2 of a
+ * float is wrong by 1e-5 of itself */
 STIG_API stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* first_moment,
                                const stig_tensor* second_moment, const stig_tensor* learning_rate, const stig_tensor* step,
-                               float beta1, float beta2, float eps);
+                               double beta1, double beta2, double eps);
 
 /* ---- pixels.cpp ---- */
 

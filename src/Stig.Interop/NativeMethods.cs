@@ -253,7 +253,7 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_adam(
         NativeTensor* weights, NativeTensor* gradient, NativeTensor* firstMoment, NativeTensor* secondMoment,
-        NativeTensor* learningRate, NativeTensor* step, float beta1, float beta2, float eps);
+        NativeTensor* learningRate, NativeTensor* step, double beta1, double beta2, double eps);
 
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_unpack_pixels(NativeTensor* src, NativeTensor* dst);

@@ -6,7 +6,7 @@ namespace Stig.Model.Operations;
 /// One step of Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w = w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t))
 /// + eps). Inputs: weights, gradient, m, v, learning rate and step t (scalars). Outputs: the updated weights, m, v, in place.
 /// </summary>
-internal sealed record Adam(float Beta1, float Beta2, float Epsilon) : Operation
+internal sealed record Adam(double Beta1, double Beta2, double Epsilon) : Operation
 {
     public override string Name => "adam";
 

@@ -237,7 +237,7 @@ internal sealed class TrainingGraph
         ParameterSpec[] candidates = [.. specs.Where(spec => spec.Trained && Graph.Parameters.ContainsKey(spec.Name))];
         Value[] parameters = [.. candidates.Select(spec => Graph.Parameter(spec.Name, spec.Shape))];
         IReadOnlyList<Value?> gradients = Gradients.Of(loss, parameters);
-        var adam = new Adam((float)options.Beta1, (float)options.Beta2, (float)options.Epsilon);
+        var adam = new Adam(options.Beta1, options.Beta2, options.Epsilon);
         List<string> trained = [];
         for (int i = 0; i < parameters.Length; i++)
         {
