@@ -1,5 +1,5 @@
-// Scalar losses: mean squared error against a constant, root mean square difference of the lowest frequencies, and mean
-// structural similarity.
+// Scalar losses: mean squared error against a constant, root mean square difference of the lowest frequencies, mean
+// structural similarity, and cross entropy.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -123,6 +123,39 @@ void along_row(const stig_tensor& a, const stig_tensor& b, int64_t i, int64_t j,
     }
   }
 }
+
+// ---- cross entropy ----
+
+// Rows of scores, each with the number of its true class.
+class LabelledRows {
+ public:
+  LabelledRows(const stig_tensor* logits, const stig_tensor* labels) : logits_(logits), labels_(labels) {
+    check_planar(logits, "logits");
+    check_extents(labels, "labels", 1, logits->n, 1, 1);
+    classes = image_elements(*logits);
+    for (int64_t i = 0; i < logits->n; ++i) {
+      require(label(i) >= 0 && label(i) < classes, "label " + std::to_string(i) + " is " + std::to_string(label(i)) +
+                                                       ", but there are " + std::to_string(classes) + " classes");
+    }
+  }
+
+  const float* row(int64_t i) const { return image(*logits_, i); }
+  int64_t label(int64_t i) const { return image<int32_t>(*labels_, 0)[i]; }
+
+  // ln sum_j exp(z_j) of a row, from its largest score on, so that nothing overflows
+  double log_sum(int64_t i) const {
+    const double largest = *std::max_element(row(i), row(i) + classes);
+    double sum = 0;
+    for (int64_t j = 0; j < classes; ++j) sum += std::exp(row(i)[j] - largest);
+    return largest + std::log(sum);
+  }
+
+  int64_t classes;
+
+ private:
+  const stig_tensor* logits_;
+  const stig_tensor* labels_;
+};
 
 void check_pair(const stig_tensor* a, const stig_tensor* b) {
   check_planar(a, "a");
@@ -279,5 +312,34 @@ stig_status stig_ssim_backward(const stig_tensor* a, const stig_tensor* b, const
         }
       }
     });
+  });
+}
+
+stig_status stig_cross_entropy_forward(const stig_tensor* logits, const stig_tensor* labels, const stig_tensor* loss) {
+  STIG_GUARDED({
+    const LabelledRows rows(logits, labels);
+    check_scalar(loss, "loss");
+    double sum = 0;
+    for (int64_t i = 0; i < logits->n; ++i) sum += rows.log_sum(i) - rows.row(i)[rows.label(i)];
+    scalar(*loss) = static_cast<float>(sum / static_cast<double>(logits->n));
+  });
+}
+
+stig_status stig_cross_entropy_backward(const stig_tensor* logits, const stig_tensor* labels,
+                                        const stig_tensor* diff_loss, const stig_tensor* diff_logits) {
+  STIG_GUARDED({
+    const LabelledRows rows(logits, labels);
+    check_planar(diff_logits, "diff_logits");
+    check_same_extents(diff_logits, "diff_logits", logits, "logits");
+    check_scalar(diff_loss, "diff_loss");
+    const double share = scalar(*diff_loss) / static_cast<double>(logits->n);
+    for (int64_t i = 0; i < logits->n; ++i) {
+      const double log_sum = rows.log_sum(i);
+      float* diff = image(*diff_logits, i);
+      for (int64_t j = 0; j < rows.classes; ++j) {
+        const double probability = std::exp(rows.row(i)[j] - log_sum);
+        diff[j] = static_cast<float>(share * (probability - (j == rows.label(i) ? 1 : 0)));
+      }
+    }
   });
 }

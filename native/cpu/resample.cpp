@@ -1,4 +1,4 @@
-// 2x2 maximum pooling, and doubling by cubic convolution (Keys 1981) with its exact adjoint.
+// 2x2 maximum and average pooling, and doubling by cubic convolution (Keys 1981) with its exact adjoint.
 #include <algorithm>
 #include <array>
 #include <type_traits>
@@ -69,6 +69,31 @@ void unpool_row(const float* __restrict upper, const float* __restrict lower, co
       diff_upper[k + lanes] = left_above ? 0 : from_above;
       diff_lower[k] = left_below ? from_below : 0;
       diff_lower[k + lanes] = left_below ? 0 : from_below;
+    }
+  }
+}
+
+template <int64_t lanes>
+void average_row(const float* __restrict upper, const float* __restrict lower, int64_t width, float* __restrict to) {
+  for (int64_t x = 0; x < width; ++x) {
+    for (int64_t l = 0; l < lanes; ++l) {
+      const int64_t k = 2 * x * lanes + l;
+      to[x * lanes + l] = 0.25f * ((upper[k] + upper[k + lanes]) + (lower[k] + lower[k + lanes]));
+    }
+  }
+}
+
+template <int64_t lanes>
+void spread_row(const float* __restrict diff, int64_t width, float* __restrict diff_upper,
+                float* __restrict diff_lower) {
+  for (int64_t x = 0; x < width; ++x) {
+    for (int64_t l = 0; l < lanes; ++l) {
+      const int64_t k = 2 * x * lanes + l;
+      const float share = 0.25f * diff[x * lanes + l];
+      diff_upper[k] = share;
+      diff_upper[k + lanes] = share;
+      diff_lower[k] = share;
+      diff_lower[k + lanes] = share;
     }
   }
 }
@@ -179,6 +204,32 @@ stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* di
         float* diff_upper = block_image(*diff_src, i, b) + 4 * y * row;
         unpool_row<lanes>(upper, upper + 2 * row, block_image(*diff_dst, i, b) + y * row, diff_dst->w, diff_upper,
                           diff_upper + 2 * row);
+      }
+    });
+  });
+}
+
+stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor* dst) {
+  STIG_GUARDED({
+    check_double(dst, "dst", src, "src");
+    each_strip(*dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
+      const int64_t row = dst->w * lanes;
+      for (int64_t y = begin; y < end; ++y) {
+        const float* upper = block_image(*src, i, b) + 4 * y * row;
+        average_row<lanes>(upper, upper + 2 * row, dst->w, block_image(*dst, i, b) + y * row);
+      }
+    });
+  });
+}
+
+stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src) {
+  STIG_GUARDED({
+    check_double(diff_dst, "diff_dst", diff_src, "diff_src");
+    each_strip(*diff_dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
+      const int64_t row = diff_dst->w * lanes;
+      for (int64_t y = begin; y < end; ++y) {
+        float* diff_upper = block_image(*diff_src, i, b) + 4 * y * row;
+        spread_row<lanes>(block_image(*diff_dst, i, b) + y * row, diff_dst->w, diff_upper, diff_upper + 2 * row);
       }
     });
   });

@@ -158,6 +158,9 @@ STIG_API stig_status stig_running_statistics(const stig_tensor* mean, const stig
 STIG_API stig_status stig_max_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 /* the gradient goes to the first largest of each window in row-major order */
 STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst, const stig_tensor* diff_src);
+/* 2x2 mean, stride 2, h and w even */
+STIG_API stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor* dst);
+STIG_API stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
 /* factor 2, Keys cubic with a = -0.75, half-pixel centres, indices clamped at the border */
 STIG_API stig_status stig_bicubic_up2_forward(const stig_tensor* src, const stig_tensor* dst);
 STIG_API stig_status stig_bicubic_up2_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
@@ -234,6 +237,12 @@ STIG_API stig_status stig_ssim_forward(const stig_tensor* a, const stig_tensor* 
 STIG_API stig_status stig_ssim_backward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* diff_value,
                                         const stig_tensor* diff_b, void* work);
 
+/* mean over rows i of ln(sum_j exp(logits[i, j])) - logits[i, labels[i]]; labels: int32 [n], 0 .. c - 1 */
+STIG_API stig_status stig_cross_entropy_forward(const stig_tensor* logits, const stig_tensor* labels,
+                                                const stig_tensor* loss);
+STIG_API stig_status stig_cross_entropy_backward(const stig_tensor* logits, const stig_tensor* labels,
+                                                 const stig_tensor* diff_loss, const stig_tensor* diff_logits);
+
 /* ---- patch_nce.cpp ---- */
 
 /* Philox 4x32-10 keyed Feistel permutation with cycle walking: dst[i] = permutation(i), i < count, of 0 .. extent - 1;
@@ -269,6 +278,13 @@ STIG_API stig_status stig_patch_nce_backward(const stig_tensor* key, const stig_
 STIG_API stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* first_moment,
                                const stig_tensor* second_moment, const stig_tensor* learning_rate, const stig_tensor* step,
                                double beta1, double beta2, double eps);
+
+/* ---- sgd.cpp ---- */
+
+/* velocity <- momentum velocity + gradient, weights <- weights - learning_rate velocity, in place; learning_rate is a
+ * scalar in memory. A velocity that starts at zero makes the first step a plain one. */
+STIG_API stig_status stig_sgd(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* velocity,
+                              const stig_tensor* learning_rate, float momentum);
 
 /* ---- pixels.cpp ---- */
 

@@ -148,6 +148,12 @@ internal static unsafe partial class NativeMethods
     internal static partial CoreStatus stig_max_pool_backward(NativeTensor* src, NativeTensor* diffDst, NativeTensor* diffSrc);
 
     [LibraryImport(Core)]
+    internal static partial CoreStatus stig_average_pool_forward(NativeTensor* src, NativeTensor* dst);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_average_pool_backward(NativeTensor* diffDst, NativeTensor* diffSrc);
+
+    [LibraryImport(Core)]
     internal static partial CoreStatus stig_bicubic_up2_forward(NativeTensor* src, NativeTensor* dst);
 
     [LibraryImport(Core)]
@@ -224,6 +230,13 @@ internal static unsafe partial class NativeMethods
         NativeTensor* a, NativeTensor* b, NativeTensor* diffValue, NativeTensor* diffB, void* work);
 
     [LibraryImport(Core)]
+    internal static partial CoreStatus stig_cross_entropy_forward(NativeTensor* logits, NativeTensor* labels, NativeTensor* loss);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_cross_entropy_backward(
+        NativeTensor* logits, NativeTensor* labels, NativeTensor* diffLoss, NativeTensor* diffLogits);
+
+    [LibraryImport(Core)]
     internal static partial CoreStatus stig_sample_positions(NativeTensor* random, int stream, long extent, NativeTensor* dst);
 
     [LibraryImport(Core)]
@@ -254,6 +267,10 @@ internal static unsafe partial class NativeMethods
     internal static partial CoreStatus stig_adam(
         NativeTensor* weights, NativeTensor* gradient, NativeTensor* firstMoment, NativeTensor* secondMoment,
         NativeTensor* learningRate, NativeTensor* step, double beta1, double beta2, double eps);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_sgd(
+        NativeTensor* weights, NativeTensor* gradient, NativeTensor* velocity, NativeTensor* learningRate, float momentum);
 
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_unpack_pixels(NativeTensor* src, NativeTensor* dst);

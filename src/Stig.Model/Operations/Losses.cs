@@ -87,8 +87,36 @@ internal sealed record StructuralSimilarityBackward : Operation
     public override TensorType[] Infer(IReadOnlyList<Value> inputs) => [inputs[1].Type];
 }
 
+/// <summary>
+/// Mean over rows of ln(sum_j exp(z_j)) - z_label: softmax and negative log likelihood in one. Inputs: logits [N, K], labels int32 [N] in
+/// 0 .. K - 1. Output: a scalar.
+/// </summary>
+internal sealed record CrossEntropy : Operation
+{
+    public override string Name => "cross_entropy";
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        Require(inputs[0].Shape.Rank == 2 && inputs[1].Type == TensorType.Integers(inputs[0].Shape.N), inputs, "logits [N, K], int32 labels [N]");
+        return [TensorType.Float()];
+    }
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.ApplySingle(new CrossEntropyBackward(), context.Input(0), context.Input(1), context.OutputGradient()), null];
+}
+
+/// <summary>Inputs: logits, labels, gradient of the loss. Output: gradient of the logits.</summary>
+internal sealed record CrossEntropyBackward : Operation
+{
+    public override string Name => "cross_entropy_backward";
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs) => [inputs[0].Type];
+}
+
 internal static class LossExtensions
 {
+    public static Value CrossEntropy(this Graph graph, Value logits, Value labels) => graph.ApplySingle(new CrossEntropy(), logits, labels);
+
     public static Value MeanSquaredError(this Graph graph, Value x, float target) => graph.ApplySingle(new MeanSquaredError(target), x);
 
     public static Value LowFrequencyDistance(this Graph graph, Value a, Value b, int radius) =>

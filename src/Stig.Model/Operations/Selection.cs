@@ -90,8 +90,47 @@ internal sealed record Relayout(TensorLayout Layout) : Operation
         [context.Graph.ApplySingle(new Relayout(context.Input(0).Type.Layout), context.OutputGradient())];
 }
 
+/// <summary>
+/// Images [N, C, H, W] as rows [N, C H W], channel after channel whatever the layout: no work where the images are planar.
+/// </summary>
+internal sealed record Flatten : Operation
+{
+    public override string Name => "flatten";
+
+    public override ViewOffset? ViewOfInput => new ViewOffset(0, 0);
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        Shape src = inputs[0].Shape;
+        Require(src.Rank == 4 && inputs[0].Type.Element == ElementType.Float32, inputs, "a float tensor [N, C, H, W]");
+        return [TensorType.Float(src.N, src.C * src.H * src.W)];
+    }
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.ApplySingle(new Unflatten(context.Input(0).Type), context.OutputGradient())];
+}
+
+/// <summary>The inverse of <see cref="Flatten"/>: rows as images of the given type.</summary>
+internal sealed record Unflatten(TensorType ImageType) : Operation
+{
+    public override string Name => "unflatten";
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        Shape images = ImageType.Shape;
+        Require(inputs[0].Shape == new Shape(images.N, images.C * images.H * images.W), inputs, $"rows of {images}");
+        return [ImageType];
+    }
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Graph.ApplySingle(new Flatten(), context.OutputGradient())];
+}
+
 internal static class SelectionExtensions
 {
+    /// <summary>Images as rows.</summary>
+    public static Value Flatten(this Graph graph, Value x) => graph.ApplySingle(new Flatten(), x);
+
     /// <summary>A feature map as a plain tensor.</summary>
     public static Value AsPlain(this Graph graph, Value x) =>
         x.Type.Layout == TensorLayout.Plain ? x : graph.ApplySingle(new Relayout(TensorLayout.Plain), x);

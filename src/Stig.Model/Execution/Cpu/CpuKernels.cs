@@ -23,6 +23,8 @@ internal static unsafe class CpuKernels
         RegisterMany<Slice>(SelectionKernels.View);
         RegisterMany<Relayout>(SelectionKernels.View);
         RegisterMany<Embed>(SelectionKernels.Embed);
+        RegisterMany<Flatten>(SelectionKernels.Flatten);
+        Register<Unflatten>(SelectionKernels.Unflatten);
 
         Register<Activation>((io, op) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_activation_forward(x, (int)op.Kind, op.Slope, y); });
         Register<ActivationBackward>((io, op) => { NativeTensor* y = io.In(0), dy = io.In(1), dx = io.Out(); return () => stig_activation_backward(y, dy, (int)op.Kind, op.Slope, dx); });
@@ -42,6 +44,8 @@ internal static unsafe class CpuKernels
 
         Register<MaxPool2x2>((io, _) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_max_pool_forward(x, y); });
         Register<MaxPool2x2Backward>((io, _) => { NativeTensor* x = io.In(0), dy = io.In(1), dx = io.Out(); return () => stig_max_pool_backward(x, dy, dx); });
+        Register<AveragePool2x2>((io, _) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_average_pool_forward(x, y); });
+        Register<AveragePool2x2Backward>((io, _) => { NativeTensor* dy = io.In(0), dx = io.Out(); return () => stig_average_pool_backward(dy, dx); });
         Register<BicubicUp2>((io, _) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_bicubic_up2_forward(x, y); });
         Register<BicubicUp2Backward>((io, _) => { NativeTensor* dy = io.In(0), dx = io.Out(); return () => stig_bicubic_up2_backward(dy, dx); });
 
@@ -65,6 +69,9 @@ internal static unsafe class CpuKernels
         Register<StructuralSimilarity>((io, _) => { NativeTensor* a = io.In(0), b = io.In(1), y = io.Out(); NeedSsimScratch(io, a); return () => stig_ssim_forward(a, b, y, io.Program.Scratch); });
         Register<StructuralSimilarityBackward>((io, _) => { NativeTensor* a = io.In(0), b = io.In(1), dy = io.In(2), db = io.Out(); NeedSsimScratch(io, a); return () => stig_ssim_backward(a, b, dy, db, io.Program.Scratch); });
 
+        Register<CrossEntropy>((io, _) => { NativeTensor* z = io.In(0), t = io.In(1), l = io.Out(); return () => stig_cross_entropy_forward(z, t, l); });
+        Register<CrossEntropyBackward>((io, _) => { NativeTensor* z = io.In(0), t = io.In(1), dl = io.In(2), dz = io.Out(); return () => stig_cross_entropy_backward(z, t, dl, dz); });
+
         Register<SamplePositions>((io, op) => { NativeTensor* r = io.In(0), y = io.Out(); return () => stig_sample_positions(r, op.Stream, op.Extent, y); });
         Register<GatherPositions>((io, _) => { NativeTensor* x = io.In(0), p = io.In(1), y = io.Out(); return () => stig_gather_positions_forward(x, p, y); });
         Register<GatherPositionsBackward>((io, _) => { NativeTensor* dy = io.In(0), p = io.In(1), dx = io.Out(); return () => stig_gather_positions_backward(dy, p, dx); });
@@ -74,6 +81,7 @@ internal static unsafe class CpuKernels
         Register<PatchNceBackward>((io, op) => { NativeTensor* k = io.In(0), p = io.In(1), dl = io.In(2), dq = io.Out(); return () => stig_patch_nce_backward(k, p, dl, op.Groups, op.Temperature, dq); });
 
         Register<Adam>(AdamKernel);
+        Register<Sgd>(SgdKernel);
         Register<UnpackPixels>((io, _) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_unpack_pixels(x, y); });
         Register<PackPixels>((io, op) => { NativeTensor* x = io.In(0), y = io.Out(); return () => stig_pack_pixels(x, (int)op.Rounding, y); });
     }
@@ -104,6 +112,17 @@ internal static unsafe class CpuKernels
         {
             weights.Version++;
             return stig_adam(w, g, m, v, lr, t, operation.Beta1, operation.Beta2, operation.Epsilon);
+        };
+    }
+
+    private static CpuStep SgdKernel(CpuLowering io, Sgd operation)
+    {
+        NativeTensor* w = io.In(0), g = io.In(1), v = io.In(2), lr = io.In(3);
+        CpuTensorStore.Entry weights = io.Program.Entry(io.Node.Inputs[0]);
+        return () =>
+        {
+            weights.Version++;
+            return stig_sgd(w, g, v, lr, operation.Momentum);
         };
     }
 

@@ -33,8 +33,8 @@ internal sealed class CpuLayout : ILayoutPolicy
     {
         int block = BlockOf(whole);
         return part.Element == whole.Element && part.Element != ElementType.UInt8
-            && (part.Shape.H, part.Shape.W) == (whole.Shape.H, whole.Shape.W)
-            && BlockOf(part) == block && offset.Channel % block == 0;
+            && BlockOf(part) == block && offset.Channel % block == 0
+            && ((part.Shape.H, part.Shape.W) == (whole.Shape.H, whole.Shape.W) || AreRowsOf(part.Shape, whole.Shape));
     }
 
     /// <summary>Descriptor of a value that lies in the storage of another, from the given image and channel on.</summary>
@@ -54,6 +54,9 @@ internal sealed class CpuLayout : ILayoutPolicy
             Block = BlockOf(type),
         };
     }
+
+    // Whole planar images, each seen as a row.
+    private static bool AreRowsOf(Shape part, Shape whole) => part.Rank == 2 && part.C == whole.C * whole.H * whole.W;
 
     private static bool IsBlockable(Value value) => value.Type.Layout == TensorLayout.Plain || value.Shape.C % ChannelBlock == 0;
 }

@@ -208,14 +208,26 @@ internal sealed unsafe class CpuLowering(CpuProgram program)
     /// <summary>Descriptor of a part of a value, owned by the program.</summary>
     public NativeTensor* Part(Value whole, TensorType type, ViewOffset offset)
     {
-        Placement placement = program.Plan[whole]!.Value;
-        var total = new ViewOffset(placement.Offset.Image + offset.Image, placement.Offset.Channel + offset.Channel);
-        NativeTensor* root = program.Descriptor(whole);
-        byte* storage = (byte*)root->Data
-            - ((placement.Offset.Image * root->BatchStride)
-                + (placement.Offset.Channel * root->H * root->W)) * whole.Type.ElementSize;
-        var part = (NativeTensor*)program.Own(new NativeBuffer(sizeof(NativeTensor))).Pointer;
-        *part = program.Layout.Describe(type with { Layout = whole.Type.Layout }, placement.Root.Type, total, storage);
+        NativeTensor* source = program.Descriptor(whole);
+        long first = (offset.Image * source->BatchStride) + (offset.Channel * source->H * source->W);
+        NativeTensor* part = Copy(source);
+        part->Data = (byte*)source->Data + (first * whole.Type.ElementSize);
+        (part->N, part->C, part->H, part->W) = (type.Shape.N, type.Shape.C, type.Shape.H, type.Shape.W);
         return part;
+    }
+
+    /// <summary>Descriptor, owned by the program, of rows [N, C H W] as planar images of the extents of others.</summary>
+    public NativeTensor* RowsAsImages(NativeTensor* rows, NativeTensor* images)
+    {
+        NativeTensor* result = Copy(rows);
+        (result->C, result->H, result->W) = (images->C, images->H, images->W);
+        return result;
+    }
+
+    private NativeTensor* Copy(NativeTensor* tensor)
+    {
+        var copy = (NativeTensor*)program.Own(new NativeBuffer(sizeof(NativeTensor))).Pointer;
+        *copy = *tensor;
+        return copy;
     }
 }

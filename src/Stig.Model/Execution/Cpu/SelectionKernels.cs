@@ -52,4 +52,18 @@ internal static unsafe class SelectionKernels
         NativeTensor* to = io.Part(io.Node.Outputs[0], io.Node.Inputs[0].Type, operation.Offset);
         return [() => stig_fill(whole, 0f), () => stig_copy(from, to)];
     }
+
+    public static IEnumerable<CpuStep> Flatten(CpuLowering io, Flatten operation)
+    {
+        NativeTensor* from = io.In(0);
+        NativeTensor* to = io.RowsAsImages(io.Out(), from);
+        return from->Data == to->Data ? [] : [() => stig_copy(from, to)];
+    }
+
+    public static CpuStep Unflatten(CpuLowering io, Unflatten operation)
+    {
+        NativeTensor* to = io.Out();
+        NativeTensor* from = io.RowsAsImages(io.In(0), to);
+        return () => stig_copy(from, to);
+    }
 }
