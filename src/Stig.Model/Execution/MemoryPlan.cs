@@ -201,6 +201,13 @@ internal sealed class MemoryPlan
         public void Run()
         {
             FindHomes();
+
+            // An input or parameter can be an output as it is, read by no node: the gradient of a sum is its cotangent.
+            foreach (Value output in lifetimes.Graph.Outputs.Values.Where(output => output.Kind != ValueKind.Computed))
+            {
+                plan.placements[output.Id] = new Placement(output, default);
+            }
+
             foreach (Node node in plan.Nodes)
             {
                 foreach (Value input in node.Inputs)
