@@ -96,6 +96,10 @@ internal static class SelectionExtensions
     public static Value AsPlain(this Graph graph, Value x) =>
         x.Type.Layout == TensorLayout.Plain ? x : graph.ApplySingle(new Relayout(TensorLayout.Plain), x);
 
+    /// <summary>A plain tensor as a feature map, in the layout of the executor's choice.</summary>
+    public static Value AsFeatures(this Graph graph, Value x) =>
+        x.Type.Layout == TensorLayout.FeatureMap ? x : graph.ApplySingle(new Relayout(TensorLayout.FeatureMap), x);
+
     public static Value Concat(this Graph graph, Axis axis, params Value[] parts) =>
         parts.Length == 1 ? parts[0] : graph.ApplySingle(new Concat(axis), parts);
 
