@@ -21,7 +21,7 @@ internal sealed record Bound(double RelativeL2, double Maximum, string Reason)
     public static Bound Transcendental { get; } =
         new(16 * Rounding, 32 * Rounding, "exp or log approximated to a few units in the last place, and a handful of roundings");
 
-    /// <summary>A float32 sum of that many products: errors add up like a random walk, and eight-fold covers unlucky orders of summation.</summary>
+    /// <summary>A float32 sum of that many products: roundings add up like a random walk; the factors cover unlucky values and orders.</summary>
     public static Bound Accumulation(int terms, string what) =>
-        new((4 + (8 * Math.Sqrt(terms))) * Rounding, (8 + (16 * Math.Sqrt(terms))) * Rounding, $"float32 accumulation over {what}");
+        new((4 + (2 * Math.Sqrt(terms))) * Rounding, (8 + (8 * Math.Sqrt(terms))) * Rounding, $"float32 accumulation over {what}");
 }

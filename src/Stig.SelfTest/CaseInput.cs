@@ -56,6 +56,9 @@ internal static class Fills
     public static InputFill AwayFromZero { get; } =
         (random, type) => Each(type, _ => (0.5 + random.NextDouble()) * (random.Next(2) == 0 ? 1 : -1));
 
+    /// <summary>Values in [-0.9, -0.1], [0.1, 0.9] and [1.1, 1.9]: away from the ends of the unit interval.</summary>
+    public static InputFill AwayFromUnitEnds { get; } = (random, type) => Each(type, _ => random.Next(-1, 2) + 0.1 + (0.8 * random.NextDouble()));
+
     /// <summary>
     /// Magnitudes in [1, 1.5], signs alternating: every plane has a mean near 0 and a deviation near 1.2, so that its normalised values stay
     /// away from 0 by more than a half.

@@ -32,6 +32,8 @@ internal static class ElementwiseCases
            select Activation("sigmoid", ActivationKind.Sigmoid, 0, features, Fills.Normal(3), ElementwiseOracles.Sigmoid),
         .. from features in new[] { false, true }
            select Activation("symmetric sigmoid", ActivationKind.SymmetricSigmoid, 0, features, Fills.Normal(3), ElementwiseOracles.SymmetricSigmoid),
+        .. from features in new[] { false, true }
+           select Activation("unit clamp", ActivationKind.UnitClamp, 0, features, Fills.AwayFromUnitEnds, ElementwiseOracles.UnitClamp),
         Saturation(),
     ];
 

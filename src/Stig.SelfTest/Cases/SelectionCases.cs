@@ -116,7 +116,6 @@ internal static class SelectionCases
         Gradient = Bound.Elementwise,
     };
 
-    // Read once through the cut and once past it, so that the gradient is a sum with an embedded part.
     private static OperationCase Slice(string what, Shape shape, Axis axis, int start, int length, bool features) => new()
     {
         Name = $"slice/{what}",

@@ -73,5 +73,7 @@ internal static class ElementwiseOracles
 
     public static double SymmetricSigmoid(double x) => (2 / (1 + Math.Exp(-x))) - 1;
 
+    public static double UnitClamp(double x) => x < 0 ? 0 : x > 1 ? 1 : x;
+
     private static int Wrap(int index, int extent) => ((index % extent) + extent) % extent;
 }
