@@ -40,7 +40,7 @@ internal sealed class MemoryPlan
     {
         var plan = new MemoryPlan(graph);
         plan.Nodes = LiveNodes(graph);
-        CheckUpdateOrder(plan.Nodes);
+        CheckUpdateOrder(graph, plan.Nodes);
         var lifetimes = new Lifetimes(graph, plan.Nodes);
         new Placer(plan, layout, lifetimes).Run();
         plan.PackArena(layout, lifetimes);
@@ -78,7 +78,7 @@ internal sealed class MemoryPlan
     }
 
     // An update overwrites the parameter: whoever reads the old version must come before it.
-    private static void CheckUpdateOrder(IReadOnlyList<Node> nodes)
+    private static void CheckUpdateOrder(Graph graph, IReadOnlyList<Node> nodes)
     {
         var replaced = new Dictionary<Value, Node>();
         foreach (Node node in nodes)
@@ -97,6 +97,15 @@ internal sealed class MemoryPlan
                 {
                     replaced[node.Inputs[input]] = node;
                 }
+            }
+        }
+
+        // Outputs are read when everything has run.
+        foreach ((string name, Value output) in graph.Outputs)
+        {
+            if (replaced.TryGetValue(output, out Node? update))
+            {
+                throw new GraphException($"Output {name} is {output.Name}, which {update.Name} overwrites.");
             }
         }
     }
@@ -201,6 +210,13 @@ internal sealed class MemoryPlan
         public void Run()
         {
             FindHomes();
+
+            // An input or parameter can be an output as it is, read by no node: the gradient of a sum is its cotangent.
+            foreach (Value output in lifetimes.Graph.Outputs.Values.Where(output => output.Kind != ValueKind.Computed))
+            {
+                plan.placements[output.Id] = new Placement(output, default);
+            }
+
             foreach (Node node in plan.Nodes)
             {
                 foreach (Value input in node.Inputs)

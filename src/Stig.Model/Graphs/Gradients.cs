@@ -35,13 +35,13 @@ internal static class Gradients
             for (int index = nodeCount - 1; index >= 0; index--)
             {
                 Node node = graph.Nodes[index];
-                Value?[] outputGradients = [.. node.Outputs.Select(output => depends[output.Id] ? gradients.GetValueOrDefault(output) : null)];
-                if (Array.TrueForAll(outputGradients, gradient => gradient is null))
+                Value?[] outputGradients = [.. node.Outputs.Select(output => output.UpdatedParameter is null ? gradients.GetValueOrDefault(output) : null)];
+                bool[] needed = [.. node.Inputs.Select(input => depends[input.Id])];
+                if (!needed.Contains(true) || Array.TrueForAll(outputGradients, gradient => gradient is null))
                 {
                     continue;
                 }
 
-                bool[] needed = [.. node.Inputs.Select(input => depends[input.Id])];
                 using IDisposable scope = graph.Scope(node.Name);
                 Value?[] inputGradients = node.Operation.Differentiate(new GradientContext(graph, node, outputGradients, needed));
                 for (int input = 0; input < node.Inputs.Count; input++)

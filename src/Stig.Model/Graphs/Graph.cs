@@ -28,8 +28,14 @@ internal sealed class Graph
     public IReadOnlyDictionary<string, Value> Outputs => outputs;
 
     /// <summary>Declares an input; its name is unique.</summary>
+    /// <exception cref="GraphException">The type is not plain: what is written from outside is row-major.</exception>
     public Value Input(string name, TensorType type)
     {
+        if (type.Layout != TensorLayout.Plain)
+        {
+            throw new GraphException($"Input {name} is a feature map; inputs are plain and take the executor's layout inside the graph.");
+        }
+
         Value value = Add(ValueKind.Input, type, name, null, 0);
         inputs.Add(name, value);
         return value;

@@ -70,8 +70,12 @@ internal sealed record SumBatch(Shape Shape) : Operation
         return [inputs[0].Type with { Shape = Shape }];
     }
 
-    public override Value?[] Differentiate(GradientContext context) =>
-        [context.Graph.Add(context.Graph.Fill(context.Input(0).Shape, 0f), context.OutputGradient())];
+    public override Value?[] Differentiate(GradientContext context)
+    {
+        TensorType type = context.Input(0).Type;
+        Value zeros = context.Graph.Fill(type.Shape, 0f);
+        return [context.Graph.Add(type.Layout == TensorLayout.Plain ? zeros : context.Graph.AsFeatures(zeros), context.OutputGradient())];
+    }
 }
 
 /// <summary>

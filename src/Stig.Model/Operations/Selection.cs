@@ -18,7 +18,7 @@ internal sealed record Concat(Axis Axis) : Operation
     {
         int axis = (int)Axis;
         Shape first = inputs[0].Shape;
-        Require(first.Rank > axis, inputs, $"tensors with an axis {axis}");
+        Require(first.Rank is 2 or 4, inputs, "tensors [N, C, H, W] or [N, K]");
         foreach (Value input in inputs)
         {
             Require(input.Type.Layout == inputs[0].Type.Layout && input.Shape.Rank == first.Rank
@@ -53,8 +53,8 @@ internal sealed record Slice(Axis Axis, int Start, int Length) : Operation
     public override TensorType[] Infer(IReadOnlyList<Value> inputs)
     {
         Shape shape = inputs[0].Shape;
-        Require(shape.Rank > (int)Axis && Start >= 0 && Length > 0 && Start + Length <= shape[(int)Axis], inputs,
-            $"an axis {(int)Axis} of at least {Start + Length}");
+        Require(shape.Rank is 2 or 4 && Start >= 0 && Length > 0 && Start + Length <= shape[(int)Axis], inputs,
+            $"a tensor [N, C, H, W] or [N, K] whose axis {(int)Axis} has {Start} + {Length} elements");
         return [inputs[0].Type with { Shape = shape.With((int)Axis, Length) }];
     }
 
@@ -134,6 +134,10 @@ internal static class SelectionExtensions
     /// <summary>A feature map as a plain tensor.</summary>
     public static Value AsPlain(this Graph graph, Value x) =>
         x.Type.Layout == TensorLayout.Plain ? x : graph.ApplySingle(new Relayout(TensorLayout.Plain), x);
+
+    /// <summary>A plain tensor as a feature map, in the layout of the executor's choice.</summary>
+    public static Value AsFeatures(this Graph graph, Value x) =>
+        x.Type.Layout == TensorLayout.FeatureMap ? x : graph.ApplySingle(new Relayout(TensorLayout.FeatureMap), x);
 
     public static Value Concat(this Graph graph, Axis axis, params Value[] parts) =>
         parts.Length == 1 ? parts[0] : graph.ApplySingle(new Concat(axis), parts);

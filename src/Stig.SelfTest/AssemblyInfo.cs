@@ -1,0 +1,4 @@
+using System.Runtime.CompilerServices;
+
+[assembly: InternalsVisibleTo("Stig.Cli")]
+[assembly: InternalsVisibleTo("Stig.SelfTest.Tests")]

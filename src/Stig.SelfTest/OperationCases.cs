@@ -1,0 +1,22 @@
+using Stig.SelfTest.Cases;
+
+namespace Stig.SelfTest;
+
+/// <summary>Every case of every operation.</summary>
+internal static class OperationCases
+{
+    public static IReadOnlyList<OperationCase> All { get; } =
+    [
+        .. ElementwiseCases.All,
+        .. SelectionCases.All,
+        .. ConvolutionCases.Direct,
+        .. NormalizationCases.All,
+        .. ResampleCases.All,
+        .. SpectrumCases.All,
+        .. RangeCases.All,
+        .. LossCases.All,
+        .. PatchCases.All,
+        .. AdamCases.All,
+        .. PixelCases.All,
+    ];
+}
