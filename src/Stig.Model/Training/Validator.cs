@@ -27,7 +27,7 @@ internal sealed class Validator : IDisposable
     private readonly Value refinedMagnitude;
     private readonly float[] planes;
     private readonly float[] magnitude;
-    private readonly MeanSpectrum real;
+    private readonly SpectrumStatistics real;
 
     public Validator(ModelArchitecture architecture, UnpairedDataset data, Executor executor, TensorStore store)
     {
@@ -41,12 +41,14 @@ internal sealed class Validator : IDisposable
         program = executor.Compile(graph, store);
         planes = new float[image.Shape.Count];
         magnitude = new float[image.Shape.Count];
-        real = new MeanSpectrum(magnitude.Length);
-        var input = new MeanSpectrum(magnitude.Length);
+        real = new SpectrumStatistics(Extents);
+        var input = new SpectrumStatistics(Extents);
         Measure(ImageDomain.Real, imageMagnitude, real);
         Measure(ImageDomain.Fake, imageMagnitude, input);
-        InputDistance = real.LogFrequencyDistance(input);
+        InputDistance = LogFrequencyDistance.Between(real, input).Unquantized;
     }
+
+    private ImageExtents Extents => new(size, size);
 
     /// <summary>Log-frequency distance of the fakes as they are.</summary>
     public double InputDistance { get; }
@@ -54,9 +56,9 @@ internal sealed class Validator : IDisposable
     /// <summary>Log-frequency distance of the refined fakes with the present weights.</summary>
     public double Measure()
     {
-        var spectrum = new MeanSpectrum(magnitude.Length);
+        var spectrum = new SpectrumStatistics(Extents);
         Measure(ImageDomain.Fake, refinedMagnitude, spectrum);
-        return real.LogFrequencyDistance(spectrum);
+        return LogFrequencyDistance.Between(real, spectrum).Unquantized;
     }
 
     /// <summary>Writes a sheet: some held-out fakes, their refined images, real images, and the log spectra of the three.</summary>
@@ -93,7 +95,7 @@ internal sealed class Validator : IDisposable
 
     public void Dispose() => program.Dispose();
 
-    private void Measure(ImageDomain domain, Value spectrum, MeanSpectrum mean)
+    private void Measure(ImageDomain domain, Value spectrum, SpectrumStatistics mean)
     {
         int count = domain == ImageDomain.Real ? data.Real.Count : data.Fake.Count;
         for (int index = 0; index < count; index++)

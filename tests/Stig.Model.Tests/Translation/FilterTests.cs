@@ -76,22 +76,29 @@ public sealed class FilterTests
         using var synthetic = new SyntheticRun(Count, Size);
         TrainingResult result = TrainingRun.Run(synthetic.Options(Preset.Filter, "run", steps: 1, Size) with { Validation = 0 });
         using Refiner refiner = Refiner.Load(result.LastCheckpoint);
-        using var spectra = new LogSpectra(Larger);
-        var real = new MeanSpectrum(3 * Larger * Larger);
-        var fake = new MeanSpectrum(3 * Larger * Larger);
-        var refined = new MeanSpectrum(3 * Larger * Larger);
+        using var spectra = new SpectrumAnalyzer(new ImageExtents(Larger, Larger));
+        var real = new SpectrumStatistics(spectra.Extents);
+        var fake = new SpectrumStatistics(spectra.Extents);
+        var refined = new SpectrumStatistics(spectra.Extents);
         for (int i = 0; i < Count; i++)
         {
             // Images that the filter was not fitted on.
             RgbImage image = SyntheticImages.GanLike(99, i, Larger);
-            real.Add(spectra.Of(SyntheticImages.RealLike(98, i, Larger)));
-            fake.Add(spectra.Of(image));
-            refined.Add(spectra.Of(refiner.Refine(image)));
+            real.Add(Spectrum(spectra, SyntheticImages.RealLike(98, i, Larger)));
+            fake.Add(Spectrum(spectra, image));
+            refined.Add(Spectrum(spectra, refiner.Refine(image)));
         }
 
-        double before = real.LogFrequencyDistance(fake);
-        double after = real.LogFrequencyDistance(refined);
+        double before = LogFrequencyDistance.Between(real, fake).Unquantized;
+        double after = LogFrequencyDistance.Between(real, refined).Unquantized;
         // The distance is a logarithm: a fall by 1 is a sum of squares divided by e.
         Assert.True(after < before - 1, $"log-frequency distance {before:F2} before, {after:F2} after");
+    }
+
+    internal static float[] Spectrum(SpectrumAnalyzer spectra, RgbImage image)
+    {
+        float[] planes = new float[spectra.Extents.Count];
+        image.ToPlanar(planes);
+        return spectra.Analyze(planes);
     }
 }

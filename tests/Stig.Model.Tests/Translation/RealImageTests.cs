@@ -56,27 +56,27 @@ public sealed class RealImageTests : IDisposable
             Validation = 0,
         });
         using Refiner refiner = Refiner.Load(result.LastCheckpoint);
-        using var spectra = new LogSpectra(Size);
-        var real = new MeanSpectrum(3 * Size * Size);
-        var refined = new MeanSpectrum(3 * Size * Size);
+        using var spectra = new SpectrumAnalyzer(new ImageExtents(Size, Size));
+        var real = new SpectrumStatistics(spectra.Extents);
+        var refined = new SpectrumStatistics(spectra.Extents);
         double psnr = 0;
         int count = 0;
         foreach (ImageFile file in Half(data, "real", !fitOnOdd))
         {
-            real.Add(spectra.Of(ImageCodec.Load(file.Path)));
+            real.Add(FilterTests.Spectrum(spectra, ImageCodec.Load(file.Path)));
         }
 
         foreach (ImageFile file in Half(data, "fake", !fitOnOdd))
         {
             RgbImage image = ImageCodec.Load(file.Path);
             RgbImage output = refiner.Refine(image);
-            refined.Add(spectra.Of(output));
+            refined.Add(FilterTests.Spectrum(spectra, output));
             double sum = image.Pixels.Zip(output.Pixels, (a, b) => (double)(a - b) * (a - b)).Sum();
             psnr += 10 * Math.Log10(255.0 * 255.0 * image.Pixels.Length / sum);
             count++;
         }
 
-        return (real.LogFrequencyDistance(refined), psnr / count);
+        return (LogFrequencyDistance.Between(real, refined).Unquantized, psnr / count);
     }
 
     private static IEnumerable<ImageFile> Half(string data, string kind, bool odd) =>
