@@ -17,6 +17,7 @@ internal static class OperationCases
         .. LossCases.All,
         .. PatchCases.All,
         .. AdamCases.All,
+        .. SgdCases.All,
         .. PixelCases.All,
     ];
 }

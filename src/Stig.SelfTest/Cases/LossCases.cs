@@ -27,6 +27,9 @@ internal static class LossCases
         StructuralSimilarity(new Shape(1, 3, 18, 3)),
         StructuralSimilarity(new Shape(2, 1, 40, 37)),
         EqualImages(),
+        CrossEntropy(new Shape(1, 2), 1),
+        CrossEntropy(new Shape(5, 2), 3),
+        CrossEntropy(new Shape(7, 10), 200),
     ];
 
     private static OperationCase MeanSquaredError(string what, Shape shape, float target, bool features) => new()
@@ -80,5 +83,20 @@ internal static class LossCases
         Build = (graph, x) => [graph.StructuralSimilarity(x[0], x[0])],
         Oracle = _ => [Tensor.Scalar(1)],
         Outputs = [new("similarity", Bound.Elementwise)],
+    };
+
+    // Scores of a deviation of 200 overflow an exponential that is not taken from the largest one on.
+    private static OperationCase CrossEntropy(Shape shape, double deviation) => new()
+    {
+        Name = $"cross_entropy/{shape}, scores of {deviation}",
+        Inputs =
+        [
+            CaseInput.Variable("logits", shape, Fills.Normal(deviation)),
+            new("labels", TensorType.Integers(shape.N), (random, type) => [.. Enumerable.Range(0, (int)type.Shape.Count).Select(_ => random.Next(shape.C))]),
+        ],
+        Build = (graph, x) => [graph.CrossEntropy(x[0], x[1])],
+        Oracle = x => [Tensor.Scalar(LossOracles.CrossEntropy(x[0], x[1]))],
+        Outputs = [new("loss", Sum)],
+        Gradient = Sum,
     };
 }

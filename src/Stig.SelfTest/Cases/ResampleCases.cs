@@ -13,6 +13,8 @@ internal static class ResampleCases
     [
         .. from shape in new[] { new Shape(1, 1, 2, 2), new Shape(2, 3, 34, 46), new Shape(2, 8, 6, 10), new Shape(2, 16, 6, 10), new Shape(3, 48, 2, 6) }
            select MaxPool(shape),
+        .. from shape in new[] { new Shape(1, 1, 2, 2), new Shape(2, 3, 34, 46), new Shape(2, 8, 6, 10), new Shape(2, 16, 6, 10), new Shape(3, 48, 2, 6) }
+           select AveragePool(shape),
         Ties(new Shape(2, 3, 6, 10)),
         Ties(new Shape(2, 16, 6, 10)),
         .. from shape in new[] { new Shape(1, 1, 1, 1), new Shape(2, 3, 33, 47), new Shape(2, 8, 2, 5), new Shape(2, 16, 5, 7), new Shape(3, 48, 3, 1) }
@@ -26,6 +28,18 @@ internal static class ResampleCases
         Build = (graph, x) => [graph.MaxPool2x2(Layout(graph, x[0]))],
         Oracle = x => [ResampleOracles.MaxPool(x[0])],
         Outputs = [new("dst", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = shape.N > 1,
+    };
+
+    // Of one sign, so that no mean cancels.
+    private static OperationCase AveragePool(Shape shape) => new()
+    {
+        Name = $"average_pool/{shape}",
+        Inputs = [CaseInput.Variable("src", shape, Fills.Uniform(0.1, 2))],
+        Build = (graph, x) => [graph.AveragePool2x2(Layout(graph, x[0]))],
+        Oracle = x => [ResampleOracles.AveragePool(x[0])],
+        Outputs = [new("dst", Bound.Elementwise)],
         Gradient = Bound.Elementwise,
         PerImage = shape.N > 1,
     };

@@ -37,6 +37,26 @@ internal static class LossOracles
         return Math.Sqrt(sum / (a.N * a.C * 4.0 * radius * radius));
     }
 
+    /// <summary>Mean over rows of -ln softmax(row)[label].</summary>
+    public static double CrossEntropy(Tensor logits, Tensor labels)
+    {
+        double sum = 0;
+        for (int n = 0; n < logits.N; n++)
+        {
+            double score = logits[n, (int)labels.Values[n]];
+            double ratio = 0;
+            double largest = Enumerable.Range(0, logits.C).Max(c => logits[n, c] - score);
+            for (int c = 0; c < logits.C; c++)
+            {
+                ratio += Math.Exp(logits[n, c] - score - largest);
+            }
+
+            sum += largest + Math.Log(ratio);
+        }
+
+        return sum / logits.N;
+    }
+
     /// <summary>Mean over all pixels of the similarity under a Gaussian window of 35 x 35 pixels, sigma 1.5, zeros outside the image.</summary>
     public static double StructuralSimilarity(Tensor a, Tensor b)
     {

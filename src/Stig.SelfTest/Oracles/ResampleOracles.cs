@@ -27,6 +27,26 @@ internal static class ResampleOracles
         return dst;
     }
 
+    public static Tensor AveragePool(Tensor src)
+    {
+        var dst = new Tensor(new Shape(src.N, src.C, src.H / 2, src.W / 2));
+        for (int n = 0; n < src.N; n++)
+        {
+            for (int c = 0; c < src.C; c++)
+            {
+                for (int y = 0; y < src.H; y++)
+                {
+                    for (int x = 0; x < src.W; x++)
+                    {
+                        dst[n, c, y / 2, x / 2] += src[n, c, y, x] / 4;
+                    }
+                }
+            }
+        }
+
+        return dst;
+    }
+
     /// <summary>The gradient of a window goes to its first largest element in row-major order.</summary>
     public static Tensor MaxPoolBackward(Tensor src, Tensor gradient)
     {
