@@ -41,6 +41,8 @@ internal static class SelectionCases
         Relayout(3),
         Relayout(16),
         Relayout(48),
+        .. new[] { new Shape(1, 1, 1, 1), new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Flatten),
+        .. new[] { new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Unflatten),
     ];
 
     // The parts are results of other nodes, so that an executor may lay them into the joined tensor.
@@ -145,6 +147,34 @@ internal static class SelectionCases
         Build = (graph, x) => [graph.AsFeatures(x[0]), graph.AsPlain(graph.Affine(graph.AsFeatures(x[0]), 2))],
         Oracle = x => [x[0], x[0].Map(value => 2 * value)],
         Outputs = [new("feature map", Bound.Exact), new("plain", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = true,
+    };
+
+    // Rows are channel after channel, whatever the executor's layout of feature maps.
+    private static OperationCase Flatten(Shape shape) => new()
+    {
+        Name = $"flatten/{shape}",
+        Inputs = [CaseInput.Variable("src", shape, Fills.Normal())],
+        Build = (graph, x) => [graph.Flatten(Twice(graph, x[0], features: true))],
+        Oracle = x => [new Tensor(new Shape(shape.N, shape.C * shape.H * shape.W), ElementType.Float32, x[0].Map(value => 2 * value).Values)],
+        Outputs = [new("rows", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = shape.N > 1,
+    };
+
+    private static OperationCase Unflatten(Shape shape) => new()
+    {
+        Name = $"unflatten/{shape}",
+        Inputs = [CaseInput.Variable("rows", new Shape(shape.N, shape.C * shape.H * shape.W), Fills.Normal())],
+        Build = (graph, x) =>
+        {
+            Value doubled = graph.Affine(x[0], 2);
+            TensorType images = TensorType.Features(new Shape(doubled.Shape.N, shape.C, shape.H, shape.W));
+            return [graph.ApplySingle(new Unflatten(images), doubled)];
+        },
+        Oracle = x => [new Tensor(shape, ElementType.Float32, x[0].Map(value => 2 * value).Values)],
+        Outputs = [new("images", Bound.Exact)],
         Gradient = Bound.Elementwise,
         PerImage = true,
     };
