@@ -16,8 +16,7 @@ internal static class OperationCases
         .. RangeCases.All,
         .. LossCases.All,
         .. PatchCases.All,
-        .. AdamCases.All,
-        .. SgdCases.All,
+        .. OptimizerCases.All,
         .. PixelCases.All,
     ];
 }

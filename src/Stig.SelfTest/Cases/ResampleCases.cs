@@ -9,11 +9,13 @@ internal static class ResampleCases
 {
     private static readonly Bound Interpolation = new(16 * Bound.Rounding, 16 * Bound.Rounding, "sixteen products, of weights up to 1.4");
 
+    private static readonly Bound Average = new(16 * Bound.Rounding, 16 * Bound.Rounding, "three sums of values that may cancel");
+
     public static IReadOnlyList<OperationCase> All { get; } =
     [
         .. from shape in new[] { new Shape(1, 1, 2, 2), new Shape(2, 3, 34, 46), new Shape(2, 8, 6, 10), new Shape(2, 16, 6, 10), new Shape(3, 48, 2, 6) }
            select MaxPool(shape),
-        .. from shape in new[] { new Shape(1, 1, 2, 2), new Shape(2, 3, 34, 46), new Shape(2, 8, 6, 10), new Shape(2, 16, 6, 10), new Shape(3, 48, 2, 6) }
+        .. from shape in new[] { new Shape(1, 1, 2, 2), new Shape(2, 3, 34, 46), new Shape(2, 16, 6, 10), new Shape(3, 48, 2, 6) }
            select AveragePool(shape),
         Ties(new Shape(2, 3, 6, 10)),
         Ties(new Shape(2, 16, 6, 10)),
@@ -32,14 +34,13 @@ internal static class ResampleCases
         PerImage = shape.N > 1,
     };
 
-    // Of one sign, so that no mean cancels.
     private static OperationCase AveragePool(Shape shape) => new()
     {
         Name = $"average_pool/{shape}",
-        Inputs = [CaseInput.Variable("src", shape, Fills.Uniform(0.1, 2))],
+        Inputs = [CaseInput.Variable("src", shape, Fills.Normal())],
         Build = (graph, x) => [graph.AveragePool2x2(Layout(graph, x[0]))],
         Oracle = x => [ResampleOracles.AveragePool(x[0])],
-        Outputs = [new("dst", Bound.Elementwise)],
+        Outputs = [new("dst", Average)],
         Gradient = Bound.Elementwise,
         PerImage = shape.N > 1,
     };
@@ -50,7 +51,7 @@ internal static class ResampleCases
         Name = $"max_pool_backward/ties, {shape}",
         Inputs =
         [
-            CaseInput.Constant("src", shape, (random, type) => [.. Enumerable.Range(0, (int)type.Shape.Count).Select(_ => random.Next(-1, 2))]),
+            CaseInput.Constant("src", shape, Fills.Integers(-1, 1)),
             CaseInput.Constant("gradient", new Shape(shape.N, shape.C, shape.H / 2, shape.W / 2), Fills.Normal()),
         ],
         Build = (graph, x) => [graph.ApplySingle(new MaxPool2x2Backward(), Layout(graph, x[0]), Layout(graph, x[1]))],

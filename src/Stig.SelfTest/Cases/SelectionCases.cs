@@ -41,13 +41,8 @@ internal static class SelectionCases
         Relayout(3),
         Relayout(16),
         Relayout(48),
-        Flatten("planar", new Shape(2, 3, 5, 7), false),
-        Flatten("feature map of 16 channels", new Shape(2, 16, 5, 7), true),
-        Flatten("feature map of 5 channels", new Shape(3, 5, 4, 6), true),
-        Flatten("single pixels", new Shape(3, 16, 1, 1), true),
-        FlattenPart(Axis.Batch, 1, 2),
-        FlattenPart(Axis.Channel, 1, 2),
-        FlattenAndCut(),
+        .. new[] { new Shape(1, 1, 1, 1), new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Flatten),
+        .. new[] { new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Unflatten),
     ];
 
     // The parts are results of other nodes, so that an executor may lay them into the joined tensor.
@@ -145,45 +140,6 @@ internal static class SelectionCases
         PerImage = axis == Axis.Channel,
     };
 
-    private static OperationCase Flatten(string what, Shape shape, bool features) => new()
-    {
-        Name = $"flatten/{what}",
-        Inputs = [CaseInput.Variable("src", shape, Fills.Normal())],
-        Build = (graph, x) => [graph.Affine(graph.Flatten(Twice(graph, x[0], features)), 0.5f)],
-        Oracle = x => [SelectionOracles.Flatten(x[0])],
-        Outputs = [new("dst", Bound.Exact)],
-        Gradient = Bound.Elementwise,
-        PerImage = true,
-    };
-
-    // The images are a part of a larger tensor: whole ones can be seen as rows in place, some of the channels cannot.
-    private static OperationCase FlattenPart(Axis axis, int start, int length) => new()
-    {
-        Name = $"flatten/part of the {(axis == Axis.Batch ? "images" : "channels")}",
-        Inputs = [CaseInput.Variable("src", new Shape(3, 4, 5, 7), Fills.Normal())],
-        Build = (graph, x) => [graph.Affine(graph.Flatten(graph.Slice(Twice(graph, x[0], false), axis, start, length)), 0.5f)],
-        Oracle = x => [SelectionOracles.Flatten(SelectionOracles.Slice(x[0], axis, start, length))],
-        Outputs = [new("dst", Bound.Exact)],
-        Gradient = Bound.Elementwise,
-    };
-
-    // Rows that lie in the images, cut again in both directions, and the images read beside them.
-    private static OperationCase FlattenAndCut() => new()
-    {
-        Name = "flatten/cut again",
-        Inputs = [CaseInput.Variable("src", new Shape(3, 4, 5, 7), Fills.Normal())],
-        Build = (graph, x) =>
-        {
-            Value images = Twice(graph, x[0], false);
-            Value rows = graph.Flatten(images);
-            Value part = graph.Affine(graph.Slice(graph.Slice(rows, Axis.Batch, 1, 2), Axis.Channel, 30, 50), 0.5f);
-            return [part, graph.Affine(images, 0.5f)];
-        },
-        Oracle = x => [SelectionOracles.Slice(SelectionOracles.Slice(SelectionOracles.Flatten(x[0]), Axis.Batch, 1, 2), Axis.Channel, 30, 50), x[0]],
-        Outputs = [new("part of the rows", Bound.Exact), new("images", Bound.Exact)],
-        Gradient = Bound.Elementwise,
-    };
-
     private static OperationCase Relayout(int channels) => new()
     {
         Name = $"relayout/{channels} channels there and back",
@@ -191,6 +147,34 @@ internal static class SelectionCases
         Build = (graph, x) => [graph.AsFeatures(x[0]), graph.AsPlain(graph.Affine(graph.AsFeatures(x[0]), 2))],
         Oracle = x => [x[0], x[0].Map(value => 2 * value)],
         Outputs = [new("feature map", Bound.Exact), new("plain", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = true,
+    };
+
+    // Rows are channel after channel, whatever the executor's layout of feature maps.
+    private static OperationCase Flatten(Shape shape) => new()
+    {
+        Name = $"flatten/{shape}",
+        Inputs = [CaseInput.Variable("src", shape, Fills.Normal())],
+        Build = (graph, x) => [graph.Flatten(Twice(graph, x[0], features: true))],
+        Oracle = x => [new Tensor(new Shape(shape.N, shape.C * shape.H * shape.W), ElementType.Float32, x[0].Map(value => 2 * value).Values)],
+        Outputs = [new("rows", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = shape.N > 1,
+    };
+
+    private static OperationCase Unflatten(Shape shape) => new()
+    {
+        Name = $"unflatten/{shape}",
+        Inputs = [CaseInput.Variable("rows", new Shape(shape.N, shape.C * shape.H * shape.W), Fills.Normal())],
+        Build = (graph, x) =>
+        {
+            Value doubled = graph.Affine(x[0], 2);
+            TensorType images = TensorType.Features(new Shape(doubled.Shape.N, shape.C, shape.H, shape.W));
+            return [graph.ApplySingle(new Unflatten(images), doubled)];
+        },
+        Oracle = x => [new Tensor(shape, ElementType.Float32, x[0].Map(value => 2 * value).Values)],
+        Outputs = [new("images", Bound.Exact)],
         Gradient = Bound.Elementwise,
         PerImage = true,
     };

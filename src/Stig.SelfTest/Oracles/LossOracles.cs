@@ -16,6 +16,30 @@ internal static class LossOracles
         return sum / src.Values.Length;
     }
 
+    /// <summary>Mean over rows of ln(sum_j exp(z_j)) - z_label, with the largest logit taken out of the exponentials.</summary>
+    public static double CrossEntropy(Tensor logits, Tensor labels)
+    {
+        double loss = 0;
+        for (int row = 0; row < logits.N; row++)
+        {
+            double largest = double.NegativeInfinity;
+            for (int k = 0; k < logits.C; k++)
+            {
+                largest = Math.Max(largest, logits[row, k]);
+            }
+
+            double sum = 0;
+            for (int k = 0; k < logits.C; k++)
+            {
+                sum += Math.Exp(logits[row, k] - largest);
+            }
+
+            loss += (Math.Log(sum) + largest - logits[row, (int)labels.Values[row]]) / logits.N;
+        }
+
+        return loss;
+    }
+
     public static double LowFrequencyDistance(Tensor a, Tensor b, int radius)
     {
         double sum = 0;
@@ -35,26 +59,6 @@ internal static class LossOracles
         }
 
         return Math.Sqrt(sum / (a.N * a.C * 4.0 * radius * radius));
-    }
-
-    /// <summary>Mean over rows of -ln softmax(row)[label].</summary>
-    public static double CrossEntropy(Tensor logits, Tensor labels)
-    {
-        double sum = 0;
-        for (int n = 0; n < logits.N; n++)
-        {
-            double score = logits[n, (int)labels.Values[n]];
-            double ratio = 0;
-            double largest = Enumerable.Range(0, logits.C).Max(c => logits[n, c] - score);
-            for (int c = 0; c < logits.C; c++)
-            {
-                ratio += Math.Exp(logits[n, c] - score - largest);
-            }
-
-            sum += largest + Math.Log(ratio);
-        }
-
-        return sum / logits.N;
     }
 
     /// <summary>Mean over all pixels of the similarity under a Gaussian window of 35 x 35 pixels, sigma 1.5, zeros outside the image.</summary>

@@ -30,15 +30,16 @@ internal static class ResampleOracles
     public static Tensor AveragePool(Tensor src)
     {
         var dst = new Tensor(new Shape(src.N, src.C, src.H / 2, src.W / 2));
-        for (int n = 0; n < src.N; n++)
+        for (int n = 0; n < dst.N; n++)
         {
-            for (int c = 0; c < src.C; c++)
+            for (int c = 0; c < dst.C; c++)
             {
-                for (int y = 0; y < src.H; y++)
+                for (int y = 0; y < dst.H; y++)
                 {
-                    for (int x = 0; x < src.W; x++)
+                    for (int x = 0; x < dst.W; x++)
                     {
-                        dst[n, c, y / 2, x / 2] += src[n, c, y, x] / 4;
+                        dst[n, c, y, x] = (src[n, c, 2 * y, 2 * x] + src[n, c, 2 * y, (2 * x) + 1]
+                            + src[n, c, (2 * y) + 1, 2 * x] + src[n, c, (2 * y) + 1, (2 * x) + 1]) / 4;
                     }
                 }
             }

@@ -62,25 +62,4 @@ internal static class SelectionOracles
             }
         }
     }
-
-    /// <summary>Row n holds the pixels of image n in the order channel, row, column.</summary>
-    public static Tensor Flatten(Tensor src)
-    {
-        var dst = new Tensor(new Shape(src.N, src.C * src.H * src.W));
-        for (int n = 0; n < src.N; n++)
-        {
-            for (int c = 0; c < src.C; c++)
-            {
-                for (int y = 0; y < src.H; y++)
-                {
-                    for (int x = 0; x < src.W; x++)
-                    {
-                        dst[n, (((c * src.H) + y) * src.W) + x] = src[n, c, y, x];
-                    }
-                }
-            }
-        }
-
-        return dst;
-    }
 }
