@@ -24,7 +24,7 @@ internal sealed record DemoPlan(
     int Size, int TrainingImages, int TestImages, int Width, int Steps, double LearningRate, int Interval, int SheetRows)
 {
     public static DemoPlan Full { get; } = new(
-        Size: 128, TrainingImages: 96, TestImages: 48, Width: 16, Steps: 250, LearningRate: 3e-5, Interval: 50, SheetRows: 4);
+        Size: 128, TrainingImages: 96, TestImages: 48, Width: 16, Steps: 100, LearningRate: 3e-5, Interval: 25, SheetRows: 4);
 
     public static DemoPlan Quick { get; } = new(
         Size: 64, TrainingImages: 10, TestImages: 4, Width: 4, Steps: 3, LearningRate: 3e-5, Interval: 3, SheetRows: 2);
