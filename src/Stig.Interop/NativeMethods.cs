@@ -43,7 +43,7 @@ internal static unsafe partial class NativeMethods
     private const string Core = NativeCore.LibraryName;
 
     // The resolver must stand before the first call; a static constructor runs exactly then.
-    static NativeMethods() => NativeCore.RegisterResolver();
+    static NativeMethods() => NativeResolver.Register();
 
     [LibraryImport(Core)]
     internal static partial byte* stig_last_error();
