@@ -4,6 +4,8 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
 
@@ -13,6 +15,7 @@ verbs =
     new("build", "", "install what is missing and build everything; the program is artifacts/stig/stig", _ => Build()),
     new("test", "[--filter NAME] [ARGS]", "build, run all tests or those whose name contains NAME; ARGS go to each test program", Test),
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
+    new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
     new("help", "", "show this list", _ => Help()),
@@ -175,9 +178,205 @@ static int Test(string[] arguments)
         totals.Add(program, code, Path.Combine(results, $"{program}.xml"));
     }
 
+    Heading("kernels");
+    KernelCheck kernels = CheckKernels(FindPtxas(), renewTable: false);
+    Console.WriteLine(kernels.Line);
+
     Heading("totals");
     totals.Print(filter);
-    return totals.Succeeded ? 0 : 1;
+    return totals.Succeeded && kernels.Result != CheckResult.Failed ? 0 : 1;
+}
+
+static int Ptx()
+{
+    string ptxas = FindPtxas();
+    string missing = ptxas.Length > 0 ? "" : ObtainPtxas(out ptxas);
+    if (missing.Length > 0)
+    {
+        Console.WriteLine($"skipped: kernels not assembled: {missing}");
+        return 0;
+    }
+
+    KernelCheck kernels = CheckKernels(ptxas, renewTable: true);
+    Console.WriteLine(kernels.Line);
+    return kernels.Result == CheckResult.Failed ? 1 : 0;
+}
+
+// Assembles every kernel for the oldest and the newest architecture that ptxas 11.8 knows. A message, a spill or local memory is a failure:
+// the kernels are written to do without. The table of resources may be renewed, or has to agree with what was assembled.
+static KernelCheck CheckKernels(string ptxas, bool renewTable)
+{
+    if (ptxas.Length == 0)
+    {
+        return new(CheckResult.Skipped, "skipped: kernels not assembled: there is no ptxas; ./build.sh ptx obtains it where it can");
+    }
+
+    const string table = "docs/ptx-resources.md";
+    string[] architectures = ["sm_80", "sm_90"];
+    string[] files = [.. Directory.EnumerateFiles("native/ptx", "*.ptx").Order(StringComparer.Ordinal)];
+    SortedDictionary<(string File, string Entry), KernelResources[]> entries = [];
+    foreach (string file in files)
+    {
+        for (int i = 0; i < architectures.Length; i++)
+        {
+            string cubin = $"artifacts/ptx/{Path.GetFileNameWithoutExtension(file)}.{architectures[i]}.cubin";
+            Directory.CreateDirectory(Path.GetDirectoryName(cubin)!);
+            (int code, string output) = Capture(ptxas, "--verbose", $"--gpu-name={architectures[i]}", $"--output-file={cubin}", file);
+            if (code != 0 || output.Split('\n').Any(line => line.Length > 0 && !line.StartsWith("ptxas info", StringComparison.Ordinal) && !line.StartsWith(' ')))
+            {
+                return new(CheckResult.Failed, $"failed: {file} for {architectures[i]}: {output.Trim()}");
+            }
+
+            foreach (KernelResources kernel in KernelResources.Parse(output))
+            {
+                if (kernel.Local > 0 || kernel.Spills > 0)
+                {
+                    return new(CheckResult.Failed, $"failed: {file}: {kernel.Entry} for {architectures[i]}: {kernel.Spills} bytes of spills,"
+                        + $" {kernel.Local} bytes of local memory");
+                }
+
+                (string, string) key = (Path.GetFileName(file), kernel.Entry);
+                entries.TryAdd(key, new KernelResources[architectures.Length]);
+                entries[key][i] = kernel;
+            }
+        }
+    }
+
+    string release = Capture(ptxas, "--version").Output.Split('\n').FirstOrDefault(line => line.Contains("release", StringComparison.Ordinal), "");
+    release = release.Split(',').FirstOrDefault(part => part.Contains("release", StringComparison.Ordinal), "").Trim();
+    string text = ResourceTable(entries, release);
+    string assembled = $"{entries.Count} entries of {files.Length} files assembled for {string.Join(" and ", architectures)} without spills";
+    if (renewTable)
+    {
+        string temporary = table + ".new";
+        File.WriteAllText(temporary, text);
+        File.Move(temporary, table, overwrite: true);
+    }
+    else if (!File.Exists(table) || (File.ReadAllText(table) is var stored && stored != text && stored.Contains($"ptxas {release};", StringComparison.Ordinal)))
+    {
+        return new(CheckResult.Failed, $"failed: {table} does not show the kernels as they are; ./build.sh ptx renews it");
+    }
+
+    return new(CheckResult.Passed, $"passed: {assembled} (ptxas {release})");
+}
+
+static string ResourceTable(SortedDictionary<(string File, string Entry), KernelResources[]> entries, string release)
+{
+    StringBuilder text = new($"""
+        # Resources of the CUDA kernels
+
+        Assembled by ptxas {release}; renewed by `./build.sh ptx`. No entry spills or uses local memory: the check fails if one does.
+
+        | file | entry | registers, sm_80 | registers, sm_90 | shared memory, bytes | spills, bytes |
+        | --- | --- | --- | --- | --- | --- |
+
+        """.ReplaceLineEndings("\n"));
+    foreach (((string file, string entry), KernelResources[] kernel) in entries)
+    {
+        text.Append(CultureInfo.InvariantCulture,
+            $"| {file} | `{entry}` | {kernel[0].Registers} | {kernel[1].Registers} | {kernel[1].Shared} | {kernel.Max(k => k.Spills)} |\n");
+    }
+
+    return text.ToString();
+}
+
+// On PATH, or from an earlier download; empty when there is none.
+static string FindPtxas()
+{
+    string? onPath = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+        .SelectMany(folder => (string[])[Path.Combine(folder, "ptxas"), Path.Combine(folder, "ptxas.exe")]).FirstOrDefault(File.Exists);
+    return onPath ?? (File.Exists(CachedPtxas()) ? CachedPtxas() : "");
+}
+
+// Outside the tree: NVIDIA's licence allows its use, not that it is passed on.
+static string CachedPtxas()
+{
+    string? cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
+    cache = string.IsNullOrEmpty(cache) ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache") : cache;
+    return Path.Combine(cache, "stig", "ptxas-11.8", "ptxas");
+}
+
+// From Debian's package nvidia-cuda-toolkit, unpacked without what it depends on. The section non-free is reached by a copy of the machine's
+// own sources that names no other, with lists of its own, so that nothing of the system changes. Returns why there is none, or nothing.
+static string ObtainPtxas(out string ptxas)
+{
+    ptxas = CachedPtxas();
+    Dictionary<string, string> system = File.Exists("/etc/os-release")
+        ? File.ReadAllLines("/etc/os-release").Where(line => line.Contains('=')).ToDictionary(line => line[..line.IndexOf('=')],
+            line => line[(line.IndexOf('=') + 1)..].Trim('"'))
+        : [];
+    if (system.GetValueOrDefault("ID") != "debian" || !OnPath("apt-get") || !OnPath("dpkg"))
+    {
+        return "there is no ptxas on PATH, and this is not Debian, whose package could be unpacked";
+    }
+
+    if (!Environment.IsPrivilegedProcess)
+    {
+        return "there is no ptxas on PATH, and only root can download Debian's package; run ./build.sh ptx as root";
+    }
+
+    string work = Directory.CreateTempSubdirectory("stig-ptxas-").FullName;
+    try
+    {
+        string parts = Directory.CreateDirectory(Path.Combine(work, "parts")).FullName;
+        Directory.CreateDirectory(Path.Combine(work, "lists", "partial"));
+        CopySources(system.GetValueOrDefault("VERSION_CODENAME", ""), parts);
+        string[] options =
+        [
+            "-o", "Dir::Etc::SourceList=/dev/null", "-o", $"Dir::Etc::SourceParts={parts}", "-o", $"Dir::State::Lists={work}/lists",
+            "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-q",
+        ];
+        Heading("downloading nvidia-cuda-toolkit for its ptxas (NVIDIA's licence; used here only)");
+        string download = $"cd '{work}' && apt-get {string.Join(' ', options)} update && apt-get {string.Join(' ', options)} download nvidia-cuda-toolkit"
+            + " && dpkg -x nvidia-cuda-toolkit_*.deb unpacked";
+        (int code, string output) = Capture("sh", "-c", download);
+        string unpacked = Path.Combine(work, "unpacked", "usr", "bin", "ptxas");
+        if (code != 0 || !File.Exists(unpacked))
+        {
+            return $"Debian's package could not be had: {output.Split('\n').LastOrDefault(line => line.Length > 0, "it holds no ptxas")}";
+        }
+
+        Directory.CreateDirectory(Path.GetDirectoryName(ptxas)!);
+        File.Copy(unpacked, ptxas + ".new", overwrite: true);
+        File.Move(ptxas + ".new", ptxas, overwrite: true);
+        return "";
+    }
+    finally
+    {
+        Directory.Delete(work, recursive: true);
+    }
+}
+
+// The entries of the machine's package sources that name its release, with the sections in which NVIDIA's packages are.
+static void CopySources(string release, string folder)
+{
+    const string sections = "non-free contrib";
+    IEnumerable<string> found = Directory.Exists("/etc/apt/sources.list.d") ? Directory.EnumerateFiles("/etc/apt/sources.list.d") : [];
+    foreach (string path in found.Append("/etc/apt/sources.list").Where(File.Exists))
+    {
+        string text = File.ReadAllText(path);
+        string name = Path.Combine(folder, Path.GetFileName(path));
+        if (path.EndsWith(".sources", StringComparison.Ordinal))
+        {
+            string[] entries = [.. Regex.Split(text, @"\n\s*\n")
+                .Where(entry => Regex.IsMatch(entry, $@"(?m)^Suites:.*(?<=\s){Regex.Escape(release)}(-security)?(\s|$)"))
+                .Select(entry => Regex.Replace(entry.Trim(), "(?m)^Components:.*$", $"Components: {sections}"))];
+            if (entries.Length > 0)
+            {
+                File.WriteAllText(name, string.Join("\n\n", entries) + "\n");
+            }
+        }
+        else if (path.EndsWith(".list", StringComparison.Ordinal))
+        {
+            string[] lines = [.. text.Split('\n')
+                .Select(line => Regex.Match(line, $@"^\s*(deb\s+(\[[^\]]*\]\s+)?\S+\s+{Regex.Escape(release)}(-security|-updates)?)\s"))
+                .Where(match => match.Success).Select(match => $"{match.Groups[1].Value} {sections}")];
+            if (lines.Length > 0)
+            {
+                File.WriteAllLines(name, lines);
+            }
+        }
+    }
 }
 
 static (string? Filter, string[] Others) TakeFilter(string[] arguments)
@@ -231,6 +430,28 @@ static int Start(string program, string[] arguments)
     }
 }
 
+// What a program writes to standard output and error, and its exit code.
+static (int Code, string Output) Capture(string program, params string[] arguments)
+{
+    using Process process = new() { StartInfo = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true } };
+    StringBuilder output = new();
+    void Add(object sender, DataReceivedEventArgs line)
+    {
+        lock (output)
+        {
+            output.Append(line.Data is null ? "" : line.Data + "\n");
+        }
+    }
+
+    process.OutputDataReceived += Add;
+    process.ErrorDataReceived += Add;
+    process.Start();
+    process.BeginOutputReadLine();
+    process.BeginErrorReadLine();
+    process.WaitForExit();
+    return (process.ExitCode, output.ToString());
+}
+
 static bool OnPath(string program) =>
     (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
         .Any(folder => File.Exists(Path.Combine(folder, program)) || File.Exists(Path.Combine(folder, program + ".exe")));
@@ -243,6 +464,32 @@ static bool HasHeader(string header) =>
 static string Root([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 
 internal sealed record Verb(string Name, string Usage, string Description, Func<string[], int> Run);
+
+internal enum CheckResult
+{
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// <summary>How assembling the kernels came out, and the line that says so.</summary>
+internal sealed record KernelCheck(CheckResult Result, string Line);
+
+/// <summary>What an entry takes on one architecture; shared and local memory and spills in bytes.</summary>
+internal sealed record KernelResources(string Entry, int Registers, int Shared, int Local, int Spills)
+{
+    // ptxas --verbose writes, for each entry, a line with its name, one with stack frame and spills, one with registers and memory.
+    public static IEnumerable<KernelResources> Parse(string output)
+    {
+        const string pattern = @"Function properties for (\w+)\s+(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads"
+            + @"[^\n]*\n[^\n]*Used (\d+) registers(?:[^\n]*?(\d+) bytes smem)?";
+        foreach (Match match in Regex.Matches(output, pattern))
+        {
+            int Number(int group) => match.Groups[group].Success ? int.Parse(match.Groups[group].Value, CultureInfo.InvariantCulture) : 0;
+            yield return new(match.Groups[1].Value, Number(5), Number(6), Number(2), Number(3) + Number(4));
+        }
+    }
+}
 
 internal sealed class BuildException(string message) : Exception(message);
 
