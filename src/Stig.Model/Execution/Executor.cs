@@ -21,6 +21,23 @@ internal abstract class Executor : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Checks that a store has every parameter of a graph, in its shape.</summary>
+    protected static void CheckParameters(Graph graph, TensorStore store)
+    {
+        foreach (Value parameter in graph.Parameters.Values)
+        {
+            if (!store.Shapes.TryGetValue(parameter.Name, out Shape shape))
+            {
+                throw new GraphException($"The store has no parameter {parameter.Name}.");
+            }
+
+            if (shape != parameter.Shape)
+            {
+                throw new GraphException($"Parameter {parameter.Name} is {shape} in the store and {parameter.Shape} in the graph.");
+            }
+        }
+    }
+
     protected abstract void Dispose(bool disposing);
 }
 

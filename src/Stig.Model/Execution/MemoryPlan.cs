@@ -13,7 +13,8 @@ internal readonly record struct Placement(Value Root, ViewOffset Offset);
 /// </summary>
 internal sealed class MemoryPlan
 {
-    private const long Alignment = 64;
+    // That of CUDA's libraries; a cache line would do on the CPU.
+    private const long Alignment = 256;
     private const int Forever = int.MaxValue;
 
     private readonly Placement?[] placements;

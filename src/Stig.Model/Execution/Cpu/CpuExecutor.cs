@@ -24,19 +24,7 @@ internal sealed class CpuExecutor(CpuOptions? options = null) : Executor
             throw new ArgumentException("The store belongs to another executor.", nameof(store));
         }
 
-        foreach (Value parameter in graph.Parameters.Values)
-        {
-            if (!store.Shapes.TryGetValue(parameter.Name, out Shape shape))
-            {
-                throw new GraphException($"The store has no parameter {parameter.Name}.");
-            }
-
-            if (shape != parameter.Shape)
-            {
-                throw new GraphException($"Parameter {parameter.Name} is {shape} in the store and {parameter.Shape} in the graph.");
-            }
-        }
-
+        CheckParameters(graph, store);
         return new CpuProgram(graph, cpuStore, options ?? new CpuOptions());
     }
 

@@ -1,0 +1,139 @@
+using Stig.Interop.Cuda;
+using Stig.Interop.Cuda.Dnn;
+using Stig.Model.Graphs;
+using Stig.Model.Operations;
+
+namespace Stig.Model.Execution.Cuda;
+
+/// <summary>
+/// Convolutions through cuDNN, channels-last, bias fused. Channels are padded to whole vectors (input: zeros; output: channels nobody reads),
+/// weights are kept as O, H, W, I in the network's type and remade only when they have changed.
+/// </summary>
+internal static class CudaConvolution
+{
+    public static IEnumerable<Action> Forward(CudaLowering io, Conv2d operation)
+    {
+        CudaView src = io.In(0);
+        CudaView dst = io.Out();
+        Value weightsValue = io.Node.Inputs[1];
+        Shape weights = weightsValue.Shape;
+        CudaExecutor executor = io.Executor;
+        CudaProgram program = io.Program;
+        int size = io.Layout.FeatureSize;
+        DnnDataType type = size == 2 ? DnnDataType.BFloat16 : DnnDataType.Float32;
+
+        // A feature map of whole vectors is read where it is; anything else (a spectrum of three channels) is laid out in the work area, with
+        // zeros in the channels that fill up the last vector.
+        int inputChannels = io.Layout.PaddedChannels(src.Shape.C);
+        int outputChannels = dst.Room;
+        bool inPlace = src.IsFeatures && inputChannels == src.Shape.C;
+        long inputStride = inPlace ? src.Stride : inputChannels;
+        long inputBytes = inPlace ? 0 : (long)src.Shape.N * src.Pixels * inputChannels * size;
+
+        DnnShape shape = program.Share(("convolution", operation, src.Shape, inputChannels, inputStride, outputChannels, dst.Stride, weights), () =>
+        {
+            CudaContext context = executor.Context;
+            DnnMathType math = executor.Precision == Precision.F32 ? DnnMathType.Fma : DnnMathType.Default;
+            return new DnnShape(
+                program.Own(DnnTensor.Create(context, type, src.Shape.N, inputChannels, src.Shape.H, src.Shape.W, inputStride)),
+                program.Own(DnnFilter.Create(context, type, outputChannels, inputChannels, weights.H, weights.W)),
+                program.Own(DnnConvolution.Create(context, operation.Padding, operation.Stride, math)),
+                program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, dst.Stride)));
+        });
+        DnnTensor biasShape = program.Share(("bias", outputChannels), () =>
+            program.Own(DnnTensor.Create(executor.Context, type, 1, outputChannels, 1, 1, outputChannels)));
+        DnnActivation identity = program.Share("identity", () => program.Own(DnnActivation.Create(executor.Context, DnnActivationMode.Identity)));
+
+        // With the identity cuDNN takes this algorithm only; it is the one that uses tensor cores on channels-last data.
+        const int Algorithm = (int)DnnForwardAlgorithm.ImplicitPrecompGemm;
+        long workspace = executor.Dnn.ForwardWorkspace(shape, Algorithm);
+        io.NeedScratch(Align(inputBytes) + workspace);
+
+        CudaTensorStore.Entry entry = program.Entry(weightsValue);
+        CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
+        PackedWeights packed = program.Share(("weights", entry, inputChannels, outputChannels), () =>
+        {
+            var made = new PackedWeights(io, weights, entry, biasEntry, inputChannels, outputChannels);
+            program.BeforeRun(made.Refresh);
+            return made;
+        });
+
+        List<Action> actions = [];
+        if (!src.IsFeatures)
+        {
+            actions.Add(() => CudaKernels.ToFeatures(executor, src, program.Scratch, size, inputStride, inputChannels).Queue());
+        }
+        else if (!inPlace)
+        {
+            actions.Add(() => executor.Stream.Clear(program.Scratch, inputBytes));
+            actions.Add(() => CudaKernels.CopyRows(executor, src, program.Scratch, inputStride).Queue());
+        }
+
+        actions.Add(() => executor.Dnn.ForwardBiasActivation(
+            shape, Algorithm, inPlace ? src.Address : program.Scratch, packed.Weights, biasShape, packed.Bias, identity, dst.Address,
+            new DnnWorkspace(program.Scratch + (ulong)Align(inputBytes), workspace)));
+        return actions;
+    }
+
+    private static long Align(long bytes) => (bytes + 255) / 256 * 256;
+
+    private sealed class PackedWeights
+    {
+        private readonly CudaExecutor executor;
+        private readonly CudaTensorStore.Entry weights;
+        private readonly CudaTensorStore.Entry? bias;
+        private readonly Shape shape;
+        private readonly int size;
+        private readonly int inputChannels;
+        private readonly DeviceMemory packedWeights;
+        private readonly DeviceMemory packedBias;
+        private (long Weights, long Bias) version = (-1, -1);
+
+        public PackedWeights(
+            CudaLowering io, Shape shape, CudaTensorStore.Entry weights, CudaTensorStore.Entry? bias, int inputChannels, int outputChannels)
+        {
+            executor = io.Executor;
+            size = io.Layout.FeatureSize;
+            this.shape = shape;
+            this.weights = weights;
+            this.bias = bias;
+            this.inputChannels = inputChannels;
+            packedWeights = Cleared(io, (long)outputChannels * shape.H * shape.W * inputChannels * size);
+            packedBias = Cleared(io, (long)outputChannels * size);
+        }
+
+        public ulong Weights => packedWeights.Pointer;
+
+        public ulong Bias => packedBias.Pointer;
+
+        /// <summary>Queues the conversion when weights or bias have changed.</summary>
+        public bool Refresh()
+        {
+            if (version == (weights.Version, bias?.Version ?? 0))
+            {
+                return false;
+            }
+
+            // O, I, H, W is a plain tensor of O images with I channels; its channels-last form is O, H, W, I.
+            long pixels = (long)shape.H * shape.W;
+            var plain = new CudaView(weights.Memory.Pointer, TensorType.Float(shape), shape.C * pixels, shape.C, sizeof(float));
+            CudaKernels.ToFeatures(executor, plain, Weights, size, inputChannels, inputChannels).Queue();
+            if (bias is not null)
+            {
+                var vector = new CudaView(bias.Memory.Pointer, TensorType.Float(shape.N), shape.N, shape.N, sizeof(float));
+                CudaKernels.ToFeatures(executor, vector, Bias, size, shape.N, shape.N).Queue();
+            }
+
+            version = (weights.Version, bias?.Version ?? 0);
+            return true;
+        }
+
+        // Padding has to be zero: what is multiplied by padded channels must not be NaN.
+        private static DeviceMemory Cleared(CudaLowering io, long bytes)
+        {
+            DeviceMemory memory = io.Program.Allocate(bytes);
+            io.Executor.Stream.Clear(memory.Pointer, bytes);
+            return memory;
+        }
+    }
+}

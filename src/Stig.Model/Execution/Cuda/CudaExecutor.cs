@@ -1,0 +1,71 @@
+using Stig.Interop.Cuda;
+using Stig.Interop.Cuda.Dnn;
+using Stig.Model.Graphs;
+
+namespace Stig.Model.Execution.Cuda;
+
+/// <summary>
+/// Runs graphs on an NVIDIA GPU: cuDNN for convolutions, cuFFT for transforms, hand-written kernels for the rest, everything on one stream.
+/// Between the upload of a batch and the download of its result nothing is allocated, copied to the host or waited for.
+/// </summary>
+internal sealed class CudaExecutor : Executor
+{
+    private readonly CudaContext context;
+
+    public CudaExecutor(int ordinal, Precision precision = Precision.F32)
+    {
+        context = CudaContext.Open(ordinal);
+        try
+        {
+            Stream = CudaStream.Create(context);
+            Kernels = new KernelLibrary(context);
+            Dnn = DnnHandle.Create(context);
+            Dnn.SetStream(Stream);
+        }
+        catch
+        {
+            Dispose(true);
+            throw;
+        }
+
+        Precision = precision;
+    }
+
+    public override string DeviceName => context.Device.DeviceName;
+
+    /// <summary>Arithmetic of the convolutions.</summary>
+    public Precision Precision { get; }
+
+    public CudaContext Context => context;
+
+    public CudaStream Stream { get; } = null!;
+
+    public KernelLibrary Kernels { get; } = null!;
+
+    public DnnHandle Dnn { get; } = null!;
+
+    public override TensorStore CreateStore() => new CudaTensorStore(context, Stream);
+
+    public override Program Compile(Graph graph, TensorStore store)
+    {
+        if (store is not CudaTensorStore cudaStore)
+        {
+            throw new ArgumentException("The store belongs to another executor.", nameof(store));
+        }
+
+        CheckParameters(graph, store);
+        using CudaContext.Scope scope = context.Use();
+        return new CudaProgram(graph, cudaStore, this);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            Dnn?.Dispose();
+            Kernels?.Dispose();
+            Stream?.Dispose();
+            context.Dispose();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+using System.Text.Json.Serialization;
+
+namespace Stig.Model.Execution;
+
+/// <summary>Arithmetic of convolutions. Transforms, statistics and losses are float32 always; sums are float32 always.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<Precision>))]
+public enum Precision
+{
+    /// <summary>float32.</summary>
+    F32,
+
+    /// <summary>CUDA only: float32 values whose products are rounded to TF32 (10 bits of mantissa) for the tensor cores.</summary>
+    Tf32,
+
+    /// <summary>Feature maps and weights rounded to bfloat16 (7 bits of mantissa).</summary>
+    Bf16,
+}
