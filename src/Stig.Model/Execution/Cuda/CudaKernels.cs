@@ -168,7 +168,7 @@ internal static class CudaKernels
         long groups = perImage ? shape.N : 1;
         long pixels = perImage ? src.Pixels : src.Rows;
         long chunks = (pixels + StatisticsChunk - 1) / StatisticsChunk;
-        io.NeedScratch(groups * chunks * shape.C * 2 * sizeof(float));
+        io.NeedScratch(groups * chunks * shape.C * 2 * sizeof(double));
         CudaView mean = io.Out(1);
         CudaView variance = io.Out(2);
         CudaProgram program = io.Program;
