@@ -114,6 +114,8 @@ static void SetUp()
         ("cmake", OnPath("cmake")),
         ("ninja-build", OnPath("ninja")),
         ("libdnnl-dev", HasHeader("dnnl.hpp") || HasHeader("oneapi/dnnl/dnnl.hpp")),
+        // oneDNN's CMake package looks for OpenCL, which it was built with.
+        ("ocl-icd-opencl-dev", HasHeader("CL/cl.h")),
         ("libkissfft-dev", HasHeader("kissfft/kiss_fft.h")),
     ];
     string[] missing = [.. needed.Where(item => !item.Present).Select(item => item.Package)];

@@ -110,6 +110,7 @@ public static unsafe class NativeCore
 
                 try
                 {
+                    LimitSpinning();
                     handle = NativeLibrary.Load(candidate);
                     path = candidate;
                     delegate* unmanaged<int, int> setThreads =
@@ -126,6 +127,17 @@ public static unsafe class NativeCore
             throw new NativeLibraryMissingException(
                 "STIG's native core could not be loaded. Tried: " + string.Join("; ", tried) +
                 ". Build it with ./build.sh; it needs oneDNN and KissFFT (Debian packages libdnnl2, libkissfft-float131).");
+        }
+    }
+
+    // OpenMP threads wait for work by spinning, by default for milliseconds. On a machine that is busy otherwise that takes the time from those
+    // they wait for (a training step was measured thirty times as slow). libgomp reads this once, when it is loaded; a value that the user
+    // has set stays.
+    private static void LimitSpinning()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            _ = NativeMethods.setenv("GOMP_SPINCOUNT", "20000", 0);
         }
     }
 

@@ -45,6 +45,10 @@ internal static unsafe partial class NativeMethods
     // The resolver must stand before the first call; a static constructor runs exactly then.
     static NativeMethods() => NativeCore.RegisterResolver();
 
+    /// <summary>The C library's: the runtime's own environment is not that of native code.</summary>
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int setenv(string name, string value, int overwrite);
+
     [LibraryImport(Core)]
     internal static partial byte* stig_last_error();
 

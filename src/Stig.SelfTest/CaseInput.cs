@@ -73,6 +73,9 @@ internal static class Fills
         return values;
     };
 
+    /// <summary>Integers from low to high, both included: in a large tensor many elements are equal.</summary>
+    public static InputFill Integers(int low, int high) => (random, type) => Each(type, _ => random.Next(low, high + 1));
+
     public static InputFill Same(double value) => (_, type) => Each(type, _ => value);
 
     public static InputFill Given(params double[] values) => (_, _) => values;

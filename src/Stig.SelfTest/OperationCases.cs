@@ -16,7 +16,7 @@ internal static class OperationCases
         .. RangeCases.All,
         .. LossCases.All,
         .. PatchCases.All,
-        .. AdamCases.All,
+        .. OptimizerCases.All,
         .. PixelCases.All,
     ];
 }

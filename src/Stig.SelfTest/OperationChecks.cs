@@ -83,7 +83,8 @@ internal static class OperationChecks
         for (int output = 0; output < results.Length; output++)
         {
             CaseOutput declared = operation.Outputs[output];
-            report.Compare(declared.Name, Numbers(results[output], built.Outputs[output].Type), Rounded(expected[output], declared.Bound), declared.Bound);
+            double[] numbers = Numbers(results[output], built.Outputs[output].Type);
+            report.Compare(declared.Name, numbers, Rounded(expected[output], declared.Bound), declared.Bound);
             report.CheckSame(results[output], again[output], $"{declared.Name}: a second run gives other bytes");
         }
 
@@ -155,7 +156,8 @@ internal static class OperationChecks
     // All coordinates of a small input. Of a large one a sample, and a few random directions of signs, which see every coordinate: the
     // error along such a direction is the norm of the gradient's error in the mean, and less than three times that.
     private static void CompareWithDifferences(
-        OperationCase operation, Tensor[] inputs, int input, Tensor cotangent, double[] gradient, string name, Bound bound, Random random, Report report)
+        OperationCase operation, Tensor[] inputs, int input, Tensor cotangent, double[] gradient, string name, Bound bound, Random random,
+        Report report)
     {
         bool all = gradient.Length <= AllCoordinatesUpTo;
         int[] coordinates = [.. Enumerable.Range(0, all ? gradient.Length : SampledCoordinates).Select(i => all ? i : random.Next(gradient.Length))];
@@ -171,13 +173,15 @@ internal static class OperationChecks
         double scale = Math.Max(norm / Math.Sqrt(gradient.Length), Norm(expected) / Math.Sqrt(expected.Length));
         double[] errors = [.. coordinates.Zip(expected, (coordinate, value) => gradient[coordinate] - value)];
         report.Add(new Measurement(
-            $"{name}, {errors.Length} coordinates", Ratio(Norm(errors) / Math.Sqrt(errors.Length), scale), Ratio(errors.Max(Math.Abs), 4 * scale), bound));
+            $"{name}, {errors.Length} coordinates", Ratio(Norm(errors) / Math.Sqrt(errors.Length), scale),
+            Ratio(errors.Max(Math.Abs), 4 * scale), bound));
 
         for (int k = 0; k < SampledDirections; k++)
         {
             double[] signs = [.. gradient.Select(_ => random.Next(2) == 0 ? -1.0 : 1.0)];
             double along = gradient.Zip(signs, (g, s) => g * s).Sum();
-            report.Add(new Measurement($"{name}, direction {k}", Ratio(Math.Abs(along - Difference(operation, inputs, input, cotangent, i => signs[i])), 3 * norm), 0, bound));
+            double error = Math.Abs(along - Difference(operation, inputs, input, cotangent, i => signs[i]));
+            report.Add(new Measurement($"{name}, direction {k}", Ratio(error, 3 * norm), 0, bound));
         }
 
         if (norm == 0 && Norm(expected) > 0)
@@ -193,7 +197,8 @@ internal static class OperationChecks
         {
             Tensor original = inputs[input];
             double[] values = [.. original.Values.Select((value, i) => value + (step * direction(i)))];
-            Tensor[] moved = [.. inputs.Select((tensor, i) => i == input ? new Tensor(original.Shape, original.Element, values) : tensor)];
+            Tensor[] moved = [.. inputs];
+            moved[input] = new Tensor(original.Shape, original.Element, values);
             return operation.Oracle(moved)[0].Values.Zip(cotangent.Values, (value, weight) => value * weight).Sum();
         }
 
@@ -203,7 +208,11 @@ internal static class OperationChecks
     private static Built Build(OperationCase operation, TensorType[] types)
     {
         var graph = new Graph();
-        Value[] inputs = [.. operation.Inputs.Select((input, i) => input.IsParameter ? graph.Parameter(input.Name, types[i].Shape) : graph.Input(input.Name, types[i]))];
+        Value[] inputs =
+        [
+            .. operation.Inputs.Select((input, i) =>
+                input.IsParameter ? graph.Parameter(input.Name, types[i].Shape) : graph.Input(input.Name, types[i])),
+        ];
         Value[] outputs = operation.Build(graph, inputs);
         return outputs.Length == operation.Outputs.Count
             ? new Built(graph, inputs, outputs)

@@ -14,7 +14,9 @@ public sealed class OperationChecksTests
 
     [Fact]
     public void A_wrong_result_fails() =>
-        Assert.Contains(Failures(Doubled() with { Oracle = x => [x[0].Map(value => 2.001 * value)] }), message => message.StartsWith("dst: relative", StringComparison.Ordinal));
+        Assert.Contains(
+            Failures(Doubled() with { Oracle = x => [x[0].Map(value => 2.001 * value)] }),
+            message => message.StartsWith("dst: relative", StringComparison.Ordinal));
 
     [Fact]
     public void One_wrong_element_among_many_fails()
@@ -33,7 +35,8 @@ public sealed class OperationChecksTests
 
     [Fact]
     public void A_result_of_zeros_has_its_own_message() =>
-        Assert.Contains("dst: is all zeros, the oracle is not", Failures(Doubled() with { Build = (graph, x) => [graph.Affine(x[0], 0)], Gradient = null }));
+        Assert.Contains(
+            "dst: is all zeros, the oracle is not", Failures(Doubled() with { Build = (graph, x) => [graph.Affine(x[0], 0)], Gradient = null }));
 
     [Fact]
     public void A_result_that_is_not_finite_fails() =>
@@ -48,13 +51,14 @@ public sealed class OperationChecksTests
     [InlineData(33, 47)]
     public void A_wrong_gradient_fails(int height, int width)
     {
+        var shape = new Shape(2, 3, height, width);
         OperationCase wrong = Doubled(height, width) with
         {
             Build = (graph, x) => [graph.Add(graph.Affine(x[0], 2), graph.Affine(graph.Multiply(x[0], x[1]), 0.001f))],
-            Inputs = [CaseInput.Variable("src", new Shape(2, 3, height, width), Fills.Normal()), CaseInput.Constant("zeros", new Shape(2, 3, height, width), Fills.Same(0))],
+            Inputs = [CaseInput.Variable("src", shape, Fills.Normal()), CaseInput.Constant("zeros", shape, Fills.Same(0))],
         };
         Assert.Empty(Failures(wrong));
-        OperationCase shifted = wrong with { Inputs = [wrong.Inputs[0], CaseInput.Constant("ones", new Shape(2, 3, height, width), Fills.Same(1))] };
+        OperationCase shifted = wrong with { Inputs = [wrong.Inputs[0], CaseInput.Constant("ones", shape, Fills.Same(1))] };
         Assert.Contains(Failures(shifted), message => message.StartsWith("gradient of src", StringComparison.Ordinal));
     }
 

@@ -13,4 +13,7 @@ public sealed class CheckpointException : Exception
         : base(message, innerException)
     {
     }
+
+    /// <summary>Whether a file could not be written; otherwise what a file holds, or reading it, is the trouble.</summary>
+    public bool IsWriteFailure { get; init; }
 }

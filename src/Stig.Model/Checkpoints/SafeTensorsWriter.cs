@@ -153,7 +153,8 @@ public sealed class SafeTensorsWriter : IDisposable
         Dispose();
         return new CheckpointException(
             $"{path}: cannot be written: {error.Message} Free space or take another folder; "
-            + "a previous file is unchanged", error);
+            + "a previous file is unchanged", error)
+        { IsWriteFailure = true };
     }
 
     private sealed class Progress(StoredTensor tensor)

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Stig.Model.Randomness;
 
 namespace Stig.Model.Data;
 

@@ -1,4 +1,5 @@
 using Stig.Model.Imaging;
+using Stig.Model.Randomness;
 
 namespace Stig.Model.Data;
 

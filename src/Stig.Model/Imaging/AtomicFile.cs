@@ -31,6 +31,15 @@ internal static class AtomicFile
         }
     }
 
+    /// <summary>Makes a folder if need be and tries whether files can be written there, so that a long run finds out before it starts.</summary>
+    /// <exception cref="IOException">They cannot. The message names folder and remedy.</exception>
+    public static void EnsureWritable(string folder)
+    {
+        string probe = Path.Combine(Path.GetFullPath(folder), $".{Guid.NewGuid():N}.tmp");
+        Write(probe, [0]);
+        File.Delete(probe);
+    }
+
     // Returns what to add to the message of the failure at hand: nothing, or that the temporary file is still there.
     private static string Discard(string temporary)
     {

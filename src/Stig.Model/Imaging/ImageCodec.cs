@@ -19,6 +19,11 @@ public static class ImageCodec
     /// <summary>The largest pixel count that is decoded: 2^28.</summary>
     public const long MaxPixels = 1L << 28;
 
+    /// <summary>The version of the native library behind the codecs, Skia; loads it.</summary>
+    /// <exception cref="TypeInitializationException">It cannot be loaded; the inner exception says why.</exception>
+    /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
+    public static string LibraryVersion => SkiaSharpVersion.Native.ToString();
+
     // 4:4:4 and high quality: chroma subsampling would cut the very frequencies that refinement works on.
     private static readonly SKJpegEncoderOptions s_jpeg =
         new(95, SKJpegEncoderDownsample.Downsample444, SKJpegEncoderAlphaOption.Ignore);
@@ -98,13 +103,16 @@ public static class ImageCodec
     /// is made if need be.</remarks>
     /// <param name="path">The file.</param>
     /// <param name="image">The image.</param>
-    /// <exception cref="ArgumentException">The extension is none of those.</exception>
+    /// <param name="texts">Keywords and texts to store in the file, as <see cref="PngText"/> takes them; only PNG files hold them.</param>
+    /// <exception cref="ArgumentException">The extension is none of those, or a text cannot be stored.</exception>
     /// <exception cref="IOException">The file cannot be written, or its format cannot hold an image of that size.</exception>
-    public static void Save(string path, RgbImage image)
+    public static void Save(string path, RgbImage image, IReadOnlyList<KeyValuePair<string, string>>? texts = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(image);
-        AtomicFile.Write(path, Encode(path, image));
+        ReadOnlySpan<byte> encoded = Encode(path, image);
+        bool stored = texts is { Count: > 0 } && Path.GetExtension(path).Equals(".png", StringComparison.OrdinalIgnoreCase);
+        AtomicFile.Write(path, stored ? PngText.Add(encoded, texts!) : encoded);
     }
 
     private static unsafe ReadOnlySpan<byte> Encode(string path, RgbImage image)

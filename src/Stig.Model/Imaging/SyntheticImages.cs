@@ -1,5 +1,5 @@
 using System.Globalization;
-using Stig.Model.Data;
+using Stig.Model.Randomness;
 
 namespace Stig.Model.Imaging;
 

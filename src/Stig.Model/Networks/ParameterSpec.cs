@@ -1,4 +1,5 @@
 using Stig.Model.Graphs;
+using Stig.Model.Randomness;
 
 namespace Stig.Model.Networks;
 

@@ -27,6 +27,10 @@ internal static class LossCases
         StructuralSimilarity(new Shape(1, 3, 18, 3)),
         StructuralSimilarity(new Shape(2, 1, 40, 37)),
         EqualImages(),
+        CrossEntropy(1, 1, 1),
+        CrossEntropy(5, 2, 1),
+        CrossEntropy(33, 17, 1),
+        CrossEntropy(3, 2, 100),
     ];
 
     private static OperationCase MeanSquaredError(string what, Shape shape, float target, bool features) => new()
@@ -71,6 +75,21 @@ internal static class LossCases
         Oracle = x => [Tensor.Scalar(LossOracles.StructuralSimilarity(x[0], x[1]))],
         Outputs = [new("similarity", Similarity)],
         Gradient = Similarity,
+    };
+
+    // Logits of a hundred and more: their exponentials overflow in float32 unless the largest is taken out first.
+    private static OperationCase CrossEntropy(int rows, int classes, double deviation) => new()
+    {
+        Name = $"cross_entropy/{rows} rows of {classes} classes, deviation {deviation}",
+        Inputs =
+        [
+            CaseInput.Variable("logits", new Shape(rows, classes), Fills.Normal(deviation)),
+            new CaseInput("labels", TensorType.Integers(rows), (random, _) => [.. Enumerable.Range(0, rows).Select(_ => random.Next(classes))]),
+        ],
+        Build = (graph, x) => [graph.CrossEntropy(x[0], x[1])],
+        Oracle = x => [Tensor.Scalar(LossOracles.CrossEntropy(x[0], x[1]))],
+        Outputs = [new("loss", Bound.Transcendental)],
+        Gradient = Bound.Transcendental,
     };
 
     private static OperationCase EqualImages() => new()

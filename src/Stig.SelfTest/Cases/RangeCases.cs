@@ -44,7 +44,11 @@ internal static class RangeCases
     private static OperationCase Constant(bool perImage) => new()
     {
         Name = $"range_normalize/{Describe(perImage)}, constant input",
-        Inputs = [CaseInput.Constant("src", new Shape(2, 3, 5, 7), Fills.Same(0.3)), CaseInput.Constant("gradient", new Shape(2, 3, 5, 7), Fills.Normal())],
+        Inputs =
+        [
+            CaseInput.Constant("src", new Shape(2, 3, 5, 7), Fills.Same(0.3)),
+            CaseInput.Constant("gradient", new Shape(2, 3, 5, 7), Fills.Normal()),
+        ],
         Build = (graph, x) =>
         {
             (Value normalized, Value low, Value high) = graph.RangeNormalize(x[0], perImage, 2, -1);
@@ -60,7 +64,7 @@ internal static class RangeCases
         Name = $"range_normalize_backward/{Describe(perImage)}, ties",
         Inputs =
         [
-            CaseInput.Constant("src", new Shape(2, 3, 5, 7), (random, type) => [.. Enumerable.Range(0, (int)type.Shape.Count).Select(_ => random.Next(-1, 3))]),
+            CaseInput.Constant("src", new Shape(2, 3, 5, 7), Fills.Integers(-1, 2)),
             CaseInput.Constant("gradient", new Shape(2, 3, 5, 7), Fills.Normal()),
         ],
         Build = (graph, x) =>

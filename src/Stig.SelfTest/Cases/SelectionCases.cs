@@ -41,6 +41,11 @@ internal static class SelectionCases
         Relayout(3),
         Relayout(16),
         Relayout(48),
+        .. new[] { new Shape(1, 1, 1, 1), new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Flatten),
+        .. new[] { new Shape(2, 3, 5, 7), new Shape(3, 16, 5, 7) }.Select(Unflatten),
+        FlattenPart(Axis.Batch, 1, 2),
+        FlattenPart(Axis.Channel, 1, 2),
+        FlattenAndCut(),
     ];
 
     // The parts are results of other nodes, so that an executor may lay them into the joined tensor.
@@ -148,6 +153,65 @@ internal static class SelectionCases
         Gradient = Bound.Elementwise,
         PerImage = true,
     };
+
+    // Rows are channel after channel, whatever the executor's layout of feature maps.
+    private static OperationCase Flatten(Shape shape) => new()
+    {
+        Name = $"flatten/{shape}",
+        Inputs = [CaseInput.Variable("src", shape, Fills.Normal())],
+        Build = (graph, x) => [graph.Flatten(Twice(graph, x[0], features: true))],
+        Oracle = x => [Rows(x[0].Map(value => 2 * value))],
+        Outputs = [new("rows", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = shape.N > 1,
+    };
+
+    // The images are a part of a larger tensor: whole ones can be seen as rows in place, some of the channels cannot.
+    private static OperationCase FlattenPart(Axis axis, int start, int length) => new()
+    {
+        Name = $"flatten/part of the {(axis == Axis.Batch ? "images" : "channels")}",
+        Inputs = [CaseInput.Variable("src", new Shape(3, 4, 5, 7), Fills.Normal())],
+        Build = (graph, x) => [graph.Affine(graph.Flatten(graph.Slice(Twice(graph, x[0], false), axis, start, length)), 0.5f)],
+        Oracle = x => [Rows(SelectionOracles.Slice(x[0], axis, start, length))],
+        Outputs = [new("dst", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+    };
+
+    // Rows that lie in the images, cut again in both directions, and the images read beside them.
+    private static OperationCase FlattenAndCut() => new()
+    {
+        Name = "flatten/cut again",
+        Inputs = [CaseInput.Variable("src", new Shape(3, 4, 5, 7), Fills.Normal())],
+        Build = (graph, x) =>
+        {
+            Value images = Twice(graph, x[0], false);
+            Value rows = graph.Flatten(images);
+            Value part = graph.Affine(graph.Slice(graph.Slice(rows, Axis.Batch, 1, 2), Axis.Channel, 30, 50), 0.5f);
+            return [part, graph.Affine(images, 0.5f)];
+        },
+        Oracle = x => [SelectionOracles.Slice(SelectionOracles.Slice(Rows(x[0]), Axis.Batch, 1, 2), Axis.Channel, 30, 50), x[0]],
+        Outputs = [new("part of the rows", Bound.Exact), new("images", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+    };
+
+    private static OperationCase Unflatten(Shape shape) => new()
+    {
+        Name = $"unflatten/{shape}",
+        Inputs = [CaseInput.Variable("rows", new Shape(shape.N, shape.C * shape.H * shape.W), Fills.Normal())],
+        Build = (graph, x) =>
+        {
+            Value doubled = graph.Affine(x[0], 2);
+            TensorType images = TensorType.Features(new Shape(doubled.Shape.N, shape.C, shape.H, shape.W));
+            return [graph.ApplySingle(new Unflatten(images), doubled)];
+        },
+        Oracle = x => [new Tensor(shape, ElementType.Float32, x[0].Map(value => 2 * value).Values)],
+        Outputs = [new("images", Bound.Exact)],
+        Gradient = Bound.Elementwise,
+        PerImage = true,
+    };
+
+    // Both are row-major: only the shape changes.
+    private static Tensor Rows(Tensor images) => new(new Shape(images.N, images.C * images.H * images.W), images.Element, images.Values);
 
     private static Value Twice(Graph graph, Value x, bool features) => graph.Affine(features ? graph.AsFeatures(x) : x, 2);
 

@@ -16,6 +16,30 @@ internal static class LossOracles
         return sum / src.Values.Length;
     }
 
+    /// <summary>Mean over rows of ln(sum_j exp(z_j)) - z_label, with the largest logit taken out of the exponentials.</summary>
+    public static double CrossEntropy(Tensor logits, Tensor labels)
+    {
+        double loss = 0;
+        for (int row = 0; row < logits.N; row++)
+        {
+            double largest = double.NegativeInfinity;
+            for (int k = 0; k < logits.C; k++)
+            {
+                largest = Math.Max(largest, logits[row, k]);
+            }
+
+            double sum = 0;
+            for (int k = 0; k < logits.C; k++)
+            {
+                sum += Math.Exp(logits[row, k] - largest);
+            }
+
+            loss += (Math.Log(sum) + largest - logits[row, (int)labels.Values[row]]) / logits.N;
+        }
+
+        return loss;
+    }
+
     public static double LowFrequencyDistance(Tensor a, Tensor b, int radius)
     {
         double sum = 0;

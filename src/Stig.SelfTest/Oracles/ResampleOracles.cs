@@ -27,6 +27,27 @@ internal static class ResampleOracles
         return dst;
     }
 
+    public static Tensor AveragePool(Tensor src)
+    {
+        var dst = new Tensor(new Shape(src.N, src.C, src.H / 2, src.W / 2));
+        for (int n = 0; n < dst.N; n++)
+        {
+            for (int c = 0; c < dst.C; c++)
+            {
+                for (int y = 0; y < dst.H; y++)
+                {
+                    for (int x = 0; x < dst.W; x++)
+                    {
+                        dst[n, c, y, x] = (src[n, c, 2 * y, 2 * x] + src[n, c, 2 * y, (2 * x) + 1]
+                            + src[n, c, (2 * y) + 1, 2 * x] + src[n, c, (2 * y) + 1, (2 * x) + 1]) / 4;
+                    }
+                }
+            }
+        }
+
+        return dst;
+    }
+
     /// <summary>The gradient of a window goes to its first largest element in row-major order.</summary>
     public static Tensor MaxPoolBackward(Tensor src, Tensor gradient)
     {

@@ -22,11 +22,12 @@ internal static class Discrepancies
         string[] lines = File.ReadAllLines(GoldenFolder.Require("discrepancy.csv"));
         string[] header = lines[0].Split(',');
         int Column(string name) => Array.IndexOf(header, name);
-        (int file, int tensor, int value, int difference, int relative, int note) = (Column("file"), Column("tensor"), Column("max_abs_value"),
-            Column("max_abs_diff"), Column("rel_l2"), Column("note"));
+        (int file, int tensor, int note) = (Column("file"), Column("tensor"), Column("note"));
+        (int value, int difference, int relative) = (Column("max_abs_value"), Column("max_abs_diff"), Column("rel_l2"));
         return lines.Skip(1).Where(line => line.Length > 0).Select(line => line.Split(',')).ToDictionary(
             cells => (cells[file], cells[tensor]),
-            cells => new Discrepancy(Number(cells[value]), Number(cells[difference]), Number(cells[relative]), cells[note] == "zero"));
+            cells => new Discrepancy(
+                Number(cells[value]), Number(cells[difference]), Number(cells[relative]), cells[note] == "zero"));
     }
 
     private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);

@@ -5,7 +5,8 @@ using Stig.Model.Operations;
 
 namespace Stig.Model.Tests.Golden;
 
-/// <summary>A graph, its inputs and parameters, and what its values are compared with; runs on the CPU with direct convolutions.</summary>
+/// <summary>A graph, its inputs and parameters, and what its values are compared with; runs on the CPU with direct
+/// convolutions.</summary>
 /// <param name="parameters">Values of a parameter, by name.</param>
 /// <param name="graph">The graph; a new one if none is given.</param>
 /// <param name="options">Options of the executor.</param>
@@ -19,7 +20,8 @@ internal sealed class Evaluation(Func<string, float[]> parameters, Graph? graph 
     public Graph Graph { get; } = graph ?? new Graph();
 
     /// <summary>An input of the shape and with the values of a reference tensor.</summary>
-    public Value Input(GoldenFile file, string tensor) => Input(tensor, TensorType.Float(file.ShapeOf(tensor)), file.Floats(tensor));
+    public Value Input(GoldenFile file, string tensor) =>
+        Input(tensor, TensorType.Float(file.ShapeOf(tensor)), file.Floats(tensor));
 
     /// <summary>Positions given by a reference tensor.</summary>
     public Value Positions(GoldenFile file, string tensor)
@@ -43,12 +45,14 @@ internal sealed class Evaluation(Func<string, float[]> parameters, Graph? graph 
     {
         if (check.Expects(tensor))
         {
-            Read(value ?? throw new GraphException($"The graph has no value for {tensor}."), values => check.Tensor(tensor, values));
+            Value known = value ?? throw new GraphException($"The graph has no value for {tensor}.");
+            Read(known, values => check.Tensor(tensor, values));
         }
     }
 
     /// <summary>Compares gradients with the reference tensors of those names.</summary>
-    public void ExpectGradients(GoldenCheck check, Value value, Value cotangent, params (string Tensor, Value Variable)[] gradients)
+    public void ExpectGradients(
+        GoldenCheck check, Value value, Value cotangent, params (string Tensor, Value Variable)[] gradients)
     {
         IReadOnlyList<Value?> found = Gradients.Of([(value, cotangent)], [.. gradients.Select(gradient => gradient.Variable)]);
         for (int i = 0; i < gradients.Length; i++)

@@ -3,7 +3,8 @@ using Stig.Model.Graphs;
 
 namespace Stig.Model.Tests.Golden;
 
-/// <summary>Weights and inputs of full-size networks, computed from names (formula-weights.md beside the golden files).</summary>
+/// <summary>Weights and inputs of full-size networks, computed from names (formula-weights.md beside the golden
+/// files).</summary>
 internal static class FormulaWeights
 {
     private const double TwoTo24 = 1 << 24;

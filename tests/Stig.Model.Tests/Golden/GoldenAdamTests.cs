@@ -7,9 +7,10 @@ using Stig.Model.Operations;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Oracle: the gradients that the reference's optimizers used, and what they made of them (file 07b). The discrepancies of the file compare
-/// whole trajectories, not steps, so the tolerances are those of a replay: the reference's README has 0.003 of the learning rate for one in
-/// float64, float32 weights and moments add a rounding a step, 2^-24 of a weight of some tenths or 2e-8 = 0.0003 of the rate each.
+/// Oracle: the gradients that the reference's optimizers used, and what they made of them (file 07b). The discrepancies of
+/// the file compare whole trajectories, not steps, so the tolerances are those of a replay: the reference's README has 0.003
+/// of the learning rate for one in float64, float32 weights and moments add a rounding a step, 2^-24 of a weight of some
+/// tenths or 2e-8 = 0.0003 of the rate each.
 /// </summary>
 public sealed class GoldenAdamTests
 {

@@ -4,8 +4,8 @@ using Stig.Model.Operations;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Oracle: single layers of the reference (file 11). Tolerance: <see cref="Tolerance"/>. The gradients of batch normalisation in evaluation
-/// mode are left out: nothing trains through it, and the operation has no gradient rule.
+/// Oracle: single layers of the reference (file 11). Tolerance: <see cref="Tolerance"/>. The gradients of batch normalisation
+/// in evaluation mode are left out: nothing trains through it, and the operation has no gradient rule.
 /// </summary>
 public sealed class GoldenBlockTests
 {
@@ -53,8 +53,8 @@ public sealed class GoldenBlockTests
         Value bias = Parameter(run, file, $"{layer}.bias");
         Value output = run.Graph.Conv2d(input, weight, bias, stride, 1);
         run.Expect(check, $"{layer}.output", output);
-        run.ExpectGradients(check, output, Cotangent(run, file, layer, output), ($"{layer}.grad_input", input), ($"{layer}.grad_weight", weight),
-            ($"{layer}.grad_bias", bias));
+        run.ExpectGradients(check, output, Cotangent(run, file, layer, output), ($"{layer}.grad_input", input),
+            ($"{layer}.grad_weight", weight), ($"{layer}.grad_bias", bias));
         run.Run();
         check.Finish();
     }
@@ -88,8 +88,12 @@ public sealed class GoldenBlockTests
         using GoldenFile file = GoldenFolder.Open("11_blocks");
         var check = new GoldenCheck(file);
         using Evaluation run = new(file.Floats);
-        run.Expect(check, $"{layer}.output", run.Graph.ApplySingle(new RunningNormalization(Epsilon, 1f), run.Input(file, $"{layer}.input"),
-            Parameter(run, file, $"{layer}.weight"), Parameter(run, file, $"{layer}.bias"), Parameter(run, file, $"{layer}.running_mean"),
+        run.Expect(check, $"{layer}.output", run.Graph.ApplySingle(
+            new RunningNormalization(Epsilon, 1f),
+            run.Input(file, $"{layer}.input"),
+            Parameter(run, file, $"{layer}.weight"),
+            Parameter(run, file, $"{layer}.bias"),
+            Parameter(run, file, $"{layer}.running_mean"),
             Parameter(run, file, $"{layer}.running_var")));
         run.Run();
         check.Tensor($"{layer}.running_mean_after", run.Parameter($"{layer}.running_mean"));
@@ -108,19 +112,20 @@ public sealed class GoldenBlockTests
         Value x = input;
         for (int i = 1; i <= 2; i++)
         {
-            x = run.Graph.Conv2d(x, Parameter(run, file, $"{layer}.conv{i}.weight"), Parameter(run, file, $"{layer}.conv{i}.bias"), 1, 1);
-            x = run.Graph.Normalization(x, Parameter(run, file, $"{layer}.bn{i}.weight"), Parameter(run, file, $"{layer}.bn{i}.bias"),
-                NormalizationStatistics.Batch, Epsilon, 0f)[0];
+            Value P(string name) => Parameter(run, file, $"{layer}.{name}");
+            x = run.Graph.Conv2d(x, P($"conv{i}.weight"), P($"conv{i}.bias"), 1, 1);
+            x = run.Graph.Normalization(x, P($"bn{i}.weight"), P($"bn{i}.bias"), NormalizationStatistics.Batch, Epsilon, 0f)[0];
         }
 
         run.Expect(check, $"{layer}.output", x);
-        run.ExpectGradients(check, x, Cotangent(run, file, layer, x), [($"{layer}.grad_input", input), .. run.Graph.Parameters.Values
-            .Select(parameter => ($"{layer}.grad{parameter.Name[layer.Length..]}", parameter))]);
+        run.ExpectGradients(check, x, Cotangent(run, file, layer, x), [($"{layer}.grad_input", input),
+            .. run.Graph.Parameters.Values.Select(parameter => ($"{layer}.grad{parameter.Name[layer.Length..]}", parameter))]);
         run.Run();
         check.Finish();
     }
 
-    private static Value Parameter(Evaluation run, GoldenFile file, string tensor) => run.Graph.Parameter(tensor, file.ShapeOf(tensor));
+    private static Value Parameter(Evaluation run, GoldenFile file, string tensor) =>
+        run.Graph.Parameter(tensor, file.ShapeOf(tensor));
 
     // Gradients of feature maps are feature maps.
     private static Value Cotangent(Evaluation run, GoldenFile file, string layer, Value output) =>

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Compares tensors with those of a file and reports all that differ at once. Reference tensors that the file lacks make the test a skip
-/// that names them, after everything else has been compared.
+/// Compares tensors with those of a file and reports all that differ at once. Reference tensors that the file lacks make the
+/// test a skip that names them, after everything else has been compared.
 /// </summary>
 internal sealed class GoldenCheck(GoldenFile file)
 {
@@ -59,11 +59,13 @@ internal sealed class GoldenCheck(GoldenFile file)
             largest = Math.Abs(d) <= largest ? largest : Math.Abs(d);
         }
 
-        Measured(what, tolerance, tolerance.Measure == Measure.Largest ? largest : Math.Sqrt(norm > 0 ? difference / norm : difference));
+        double relative = Math.Sqrt(norm > 0 ? difference / norm : difference);
+        Measured(what, tolerance, tolerance.Measure == Measure.Largest ? largest : relative);
     }
 
     /// <summary>
-    /// Compares phases modulo 2 pi, weighted by |F|: the phase of a weak bin is uncertain, and F is what the inverse transform takes.
+    /// Compares phases modulo 2 pi, weighted by |F|: the phase of a weak bin is uncertain, and F is what the inverse
+    /// transform takes.
     /// </summary>
     /// <param name="tensor">Name of the reference's phase, radians.</param>
     /// <param name="phasor">F / |F|, real and imaginary parts in turn.</param>
@@ -97,7 +99,8 @@ internal sealed class GoldenCheck(GoldenFile file)
         compared++;
         if (!(error <= tolerance.Bound))
         {
-            failures.Add(string.Create(CultureInfo.InvariantCulture, $"{what}: {tolerance.Measure} {error:g3}, allowed {tolerance.Bound:g3}"));
+            failures.Add(string.Create(
+                CultureInfo.InvariantCulture, $"{what}: {tolerance.Measure} {error:g3}, allowed {tolerance.Bound:g3}"));
         }
     }
 

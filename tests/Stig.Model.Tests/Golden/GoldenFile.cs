@@ -44,8 +44,8 @@ internal sealed class GoldenFile(string name, string path) : IDisposable
     public double Number(string key) => double.Parse(Text(key), CultureInfo.InvariantCulture);
 
     /// <summary>
-    /// What stands between prefix and suffix in the names of tensors, in the order of the file: "k1" for "input_k1" with prefix "input_".
-    /// A skip when no name has both.
+    /// What stands between prefix and suffix in the names of tensors, in the order of the file: "k1" for "input_k1" with
+    /// prefix "input_". A skip when no name has both.
     /// </summary>
     /// <param name="prefix">Start of the names.</param>
     /// <param name="suffix">End of the names.</param>

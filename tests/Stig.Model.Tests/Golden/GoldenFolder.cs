@@ -1,14 +1,15 @@
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// The folder of reference tensors: the one that STIG_GOLDEN names, else tests/golden of the repository that the test program lies in.
-/// What it lacks is a skip that names it.
+/// The folder of reference tensors: the one that STIG_GOLDEN names, else tests/golden of the repository that the test program
+/// lies in. What it lacks is a skip that names it.
 /// </summary>
 internal static class GoldenFolder
 {
     private const string Variable = "STIG_GOLDEN";
 
-    public static string Location { get; } = Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? folder : InRepository();
+    public static string Location { get; } =
+        Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } folder ? folder : InRepository();
 
     /// <summary>Opens NAME.safetensors, or skips the test.</summary>
     public static GoldenFile Open(string name) => new(name, Require(name + ".safetensors"));

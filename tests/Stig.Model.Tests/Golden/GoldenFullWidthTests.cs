@@ -7,9 +7,9 @@ using Stig.Model.Operations;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Oracle: the reference's generator at the paper's width, weights by formula (unet_full_width). The file's metadata has the reference's own
-/// error; tolerance: ten times that and at least 1e-5 with direct convolutions, ten times more with Winograd's algorithm, whose transforms
-/// lose about one decimal digit.
+/// Oracle: the reference's generator at the paper's width, weights by formula (unet_full_width). The file's metadata has the
+/// reference's own error; tolerance: ten times that and at least 1e-5 with direct convolutions, ten times more with
+/// Winograd's algorithm, whose transforms lose about one decimal digit.
 /// </summary>
 public sealed class GoldenFullWidthTests
 {
@@ -33,7 +33,8 @@ public sealed class GoldenFullWidthTests
 
         Value output = generator.Apply(run.Graph, input, NormalizationMode.Batch);
         run.Read(output, values => check.Tensor("output", values, Bound("output")));
-        foreach ((int level, Value feature) in generator.Encode(run.Graph, input, NestedUNet.Levels, NormalizationMode.Batch).Index())
+        Value[] features = generator.Encode(run.Graph, input, NestedUNet.Levels, NormalizationMode.Batch);
+        foreach ((int level, Value feature) in features.Index())
         {
             string tensor = $"feature{level}.first_channels";
             if (check.Expects(tensor))

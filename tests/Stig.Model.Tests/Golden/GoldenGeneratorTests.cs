@@ -19,7 +19,8 @@ public sealed class GoldenGeneratorTests
             Value input = run.Input(file, $"input_{example}");
             Value output = generator.Apply(run.Graph, input, NormalizationMode.Batch);
             run.Expect(check, $"train_{example}.output", output);
-            foreach ((int level, Value feature) in generator.Encode(run.Graph, input, NestedUNet.Levels, NormalizationMode.Batch).Index())
+            Value[] features = generator.Encode(run.Graph, input, NestedUNet.Levels, NormalizationMode.Batch);
+            foreach ((int level, Value feature) in features.Index())
             {
                 run.Expect(check, $"train_{example}.feature{level}", feature);
             }

@@ -52,9 +52,11 @@ public sealed class GoldenLossTests
             string part = $"{kind}_{example}";
             using Evaluation run = new(file.Floats);
             Value input = run.Input(file, $"{part}.input");
-            Value profile = run.Graph.RangeNormalize(run.Graph.RingProfile(input, Kind(kind), ChannelWeights.Luma), perImage: false).Normalized;
+            Value means = run.Graph.RingProfile(input, Kind(kind), ChannelWeights.Luma);
+            Value profile = run.Graph.RangeNormalize(means, perImage: false).Normalized;
             run.Expect(check, $"{part}.profile", profile);
-            run.Read(profile, values => check.Tensor($"{part}.sum_of_squares", [(float)values.Sum(value => (double)value * value)]));
+            run.Read(profile, values =>
+                check.Tensor($"{part}.sum_of_squares", [(float)values.Sum(value => (double)value * value)]));
             run.ExpectGradients(check, profile, run.Graph.Affine(profile, 2f), ($"{part}.grad_input", input));
             run.Run();
         }
@@ -67,7 +69,8 @@ public sealed class GoldenLossTests
     [InlineData("radial")]
     public void Ring_indices_and_counts_match(string kind)
     {
-        // The gradient of ring r's mean is weight / count(r) at its pixels. With (r + 1) count(r) as cotangent, each pixel shows its ring.
+        // The gradient of ring r's mean is weight / count(r) at its pixels. With (r + 1) count(r) as cotangent, each pixel
+        // shows its ring.
         using GoldenFile file = GoldenFolder.Open("05_losses");
         var check = new GoldenCheck(file);
         long[] count = file.Integers($"{kind}.ring_count");
@@ -76,8 +79,9 @@ public sealed class GoldenLossTests
         using Evaluation run = new(file.Floats);
         Value input = run.Input("spectrum", TensorType.Float(1, 1, shape[0], shape[1]), new float[shape.Count]);
         Value profile = run.Graph.RingProfile(input, Kind(kind), new ChannelWeights(1f));
-        float[] cotangent = [.. count.Select((pixels, ring) => (float)((ring + 1) * pixels))];
-        Value gradient = Gradients.Of([(profile, run.Input("cotangent", TensorType.Float(1, count.Length), cotangent))], [input])[0]!;
+        float[] factors = [.. count.Select((pixels, ring) => (float)((ring + 1) * pixels))];
+        Value cotangent = run.Input("cotangent", TensorType.Float(1, count.Length), factors);
+        Value gradient = Gradients.Of([(profile, cotangent)], [input])[0]!;
 
         // Integers below 2^24 divided by one of their factors: exact up to one rounding.
         run.Read(gradient, values => check.Values($"{kind}.ring_index", values, [.. index.Select(ring => ring + 1f)],

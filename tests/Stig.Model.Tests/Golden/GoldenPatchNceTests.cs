@@ -4,7 +4,9 @@ using Stig.Model.Operations;
 
 namespace Stig.Model.Tests.Golden;
 
-/// <summary>Oracle: the reference's projection heads and contrastive loss (file 04). Tolerance: <see cref="Tolerance"/>.</summary>
+/// <summary>
+/// Oracle: the reference's projection heads and contrastive loss (file 04). Tolerance: <see cref="Tolerance"/>.
+/// </summary>
 public sealed class GoldenPatchNceTests
 {
     [Fact]
@@ -14,7 +16,8 @@ public sealed class GoldenPatchNceTests
         var check = new GoldenCheck(file);
         int levels = file.Between("feat_q", "").Count;
         var temperature = (float)file.Number("nce_T");
-        var projection = new PatchProjection(new NestedUNet(file.ShapeOf("mlp.mlp_0.0.weight")[1]), file.ShapeOf("mlp.mlp_0.0.weight")[0]);
+        Shape head = file.ShapeOf("mlp.mlp_0.0.weight");
+        var projection = new PatchProjection(new NestedUNet(head[1]), head[0]);
         using Evaluation run = new(file.Floats);
         var features = new Value[levels];
         var losses = new (float Weight, Value Loss)[levels];
@@ -35,7 +38,8 @@ public sealed class GoldenPatchNceTests
                 ExpectPerPatch(check, perPatch, probability, groups: 1);
                 if (check.Expects(logits))
                 {
-                    check.Values(logits, probability, Probability(file.Floats(logits), file.ShapeOf(logits)[0]), Tolerance.Of(file.Name, logits));
+                    float[] expected = Probability(file.Floats(logits), file.ShapeOf(logits)[0]);
+                    check.Values(logits, probability, expected, Tolerance.Of(file.Name, logits));
                 }
             });
             losses[level] = ((float)(file.Number("lambda_NCE") / levels), outputs[0]);
@@ -66,7 +70,8 @@ public sealed class GoldenPatchNceTests
             int groups = int.Parse(images, System.Globalization.CultureInfo.InvariantCulture);
             using Evaluation run = new(file.Floats);
             Value query = run.Input(file, $"batch{images}.q");
-            IReadOnlyList<Value> outputs = run.Graph.Apply(new PatchNce(groups, (float)file.Number("nce_T")), query, run.Input(file, $"batch{images}.k"));
+            var contrast = new PatchNce(groups, (float)file.Number("nce_T"));
+            IReadOnlyList<Value> outputs = run.Graph.Apply(contrast, query, run.Input(file, $"batch{images}.k"));
             run.Read(outputs[1], probability => ExpectPerPatch(check, $"batch{images}.nce_per_patch", probability, groups));
             run.ExpectGradients(check, outputs[0], ($"batch{images}.grad_q", query));
             run.Run();
@@ -81,7 +86,8 @@ public sealed class GoldenPatchNceTests
         if (check.Expects(tensor))
         {
             int patches = (int)Math.Round(Math.Sqrt(probability.Length / (double)groups));
-            float[] actual = [.. Enumerable.Range(0, patches * groups).Select(row => probability[(row * patches) + (row % patches)])];
+            IEnumerable<int> rows = Enumerable.Range(0, patches * groups);
+            float[] actual = [.. rows.Select(row => probability[(row * patches) + (row % patches)])];
             float[] expected = [.. check.File.Floats(tensor).Select(entropy => (float)(Math.Exp(-entropy) - 1))];
             check.Values(tensor, actual, expected, Tolerance.Of(check.File.Name, tensor));
         }

@@ -35,9 +35,11 @@ public sealed class GoldenRefinementTests
             run.Expect(check, $"{image}.fake_B", translated.Normalized);
             run.Expect(check, $"{image}.denoised_image_A", refined);
             run.Expect(check, $"{image}.denoised_image_normed", stretched);
-            run.Expect(check, $"{image}.denoised_image_normed", RefineGraph.Build(graph, architecture, input, OutputRange.Stretch));
+            run.Expect(
+                check, $"{image}.denoised_image_normed", RefineGraph.Build(graph, architecture, input, OutputRange.Stretch));
             run.Expect(check, $"{image}.denoised_mag", ScaledMagnitude(graph, stretched));
-            run.Expect(check, $"{image}.input_mag", ScaledMagnitude(graph, graph.RangeNormalize(input, perImage: false).Normalized));
+            run.Expect(
+                check, $"{image}.input_mag", ScaledMagnitude(graph, graph.RangeNormalize(input, perImage: false).Normalized));
             run.Run();
         }
 
@@ -49,8 +51,8 @@ public sealed class GoldenRefinementTests
     [InlineData("denoised", 0.02)]
     public void Written_pixels_match(string folder, double share)
     {
-        // floor(255 v) moves by one where v lies within its error of a step: some 5e-5 of the result's norm, 255 times that is one value
-        // in a hundred; the stretched input has errors of 3e-8.
+        // floor(255 v) moves by one where v lies within its error of a step: some 5e-5 of the result's norm, 255 times that
+        // is one value in a hundred; the stretched input has errors of 3e-8.
         using GoldenFile file = GoldenFolder.Open("08_evaluation");
         foreach ((int number, RgbImage expected) in Pictures(file, folder))
         {
@@ -74,7 +76,8 @@ public sealed class GoldenRefinementTests
     [InlineData("denoised_mag", "denoised_mag")]
     public void Written_spectra_match(string folder, string tensor)
     {
-        // Mean over the channels, stretched, as an index into the reference's colours: one index off at most, and that for 2 of 100.
+        // Mean over the channels, stretched, as an index into the reference's colours: one index off at most, and that for 2
+        // of 100.
         using GoldenFile file = GoldenFolder.Open("08_evaluation");
         using GoldenFile colours = GoldenFolder.Open("09_metrics");
         long[] table = colours.Integers("jet_table");
@@ -88,10 +91,14 @@ public sealed class GoldenRefinementTests
             run.Read(ScaledMagnitude(run.Graph, image), values =>
             {
                 int area = values.Length / 3;
-                float[] mean = [.. Enumerable.Range(0, area).Select(i => Math.Clamp((values[i] + values[area + i] + values[(2 * area) + i]) / 3, 0, 1))];
+                float[] mean = [.. Enumerable.Range(0, area)
+                    .Select(i => Math.Clamp((values[i] + values[area + i] + values[(2 * area) + i]) / 3, 0, 1))];
                 (float low, float high) = (mean.Min(), mean.Max());
                 int[] differences = [.. mean.Select((value, i) =>
-                    DistanceToColour(table, Math.Min((int)(256 * ((value - low) / (high - low))), 255), expected.Pixels.AsSpan(3 * i, 3)))];
+                {
+                    int index = Math.Min((int)(256 * ((value - low) / (high - low))), 255);
+                    return DistanceToColour(table, index, expected.Pixels.AsSpan(3 * i, 3));
+                })];
                 Assert.True(differences.Max() <= 1, $"{folder} {number}: a colour differs by {differences.Max()}.");
                 Assert.InRange(differences.Average(), 0, 0.02);
             });
@@ -107,8 +114,10 @@ public sealed class GoldenRefinementTests
     {
         string first = GoldenFolder.Require(Path.Combine("inference_pngs", folder, "000000.png"));
         string[] paths = Directory.GetFiles(Path.GetDirectoryName(first)!, "*.png");
-        return paths.Select(path => (int.Parse(Path.GetFileNameWithoutExtension(path), CultureInfo.InvariantCulture), ImageCodec.Load(path)))
-            .Where(picture => file.Has($"img{picture.Item1}.input"));
+        return paths
+            .Select(path => (Number: int.Parse(Path.GetFileNameWithoutExtension(path), CultureInfo.InvariantCulture), path))
+            .Where(picture => file.Has($"img{picture.Number}.input"))
+            .Select(picture => (picture.Number, ImageCodec.Load(picture.path)));
     }
 
     // Steps in the table from an index to the nearest entry of that colour.

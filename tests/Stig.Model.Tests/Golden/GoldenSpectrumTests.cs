@@ -47,8 +47,8 @@ public sealed class GoldenSpectrumTests
             {
                 case "fft_real" or "fft_imag":
                     int part = quantity == "fft_real" ? 0 : 1;
-                    run.Read(spectrum.Magnitude, spectrum.Phasor, (magnitude, phasor) =>
-                        check.Tensor(tensor, [.. magnitude.Select((m, i) => (float)((Math.Exp(m) - 1) * phasor[(2 * i) + part]))]));
+                    run.Read(spectrum.Magnitude, spectrum.Phasor, (magnitude, phasor) => check.Tensor(
+                        tensor, [.. magnitude.Select((m, i) => (float)((Math.Exp(m) - 1) * phasor[(2 * i) + part]))]));
                     break;
                 case "phase":
                     run.Read(spectrum.Magnitude, spectrum.Phasor, (magnitude, phasor) => check.Phase(tensor, phasor, magnitude));
@@ -85,8 +85,10 @@ public sealed class GoldenSpectrumTests
             string part = $"{example}.perturbed";
             using Evaluation run = new(file.Floats);
             Value magnitude = run.Input(file, $"{part}.magnitude");
-            float[] phasor = [.. file.Floats($"{part}.phase").SelectMany(phase => new[] { (float)Math.Cos(phase), (float)Math.Sin(phase) })];
-            Value image = Official.Synthesize(run.Graph, magnitude, run.Input("phasor", TensorType.Complex(magnitude.Shape), phasor));
+            float[] parts = [.. file.Floats($"{part}.phase")
+                .SelectMany(phase => new[] { (float)Math.Cos(phase), (float)Math.Sin(phase) })];
+            Value phasor = run.Input("phasor", TensorType.Complex(magnitude.Shape), parts);
+            Value image = Official.Synthesize(run.Graph, magnitude, phasor);
             run.Expect(check, $"{part}.polar2img", image);
             run.ExpectGradients(check, image, run.Input(file, $"{part}.cotangent"), ($"{part}.grad_magnitude", magnitude));
             run.Run();

@@ -6,8 +6,8 @@ using Stig.Model.Translation;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Oracle: one forward pass of the reference with both backward passes and no optimizer step between (files 06, 06b; 06b has the weights
-/// of generator and discriminator from 06). Tolerance: <see cref="Tolerance"/>.
+/// Oracle: one forward pass of the reference with both backward passes and no optimizer step between (files 06, 06b; 06b has
+/// the weights of generator and discriminator from 06). Tolerance: <see cref="Tolerance"/>.
 /// </summary>
 public sealed class GoldenStepTests
 {
@@ -15,8 +15,9 @@ public sealed class GoldenStepTests
 
     private static readonly string[] Intermediates =
     [
-        "real_A", "real_B", "A_vmax", "A_vmin", "B_vmax", "B_vmin", "fake_B", "idt_B", "fake_B_inverse_normed", "idt_B_inverse_normed",
-        "denoised_image_A", "identity_image_B", "denoised_image_normed", "denoised_mag", "real_psd", "denoised_psd",
+        "real_A", "real_B", "A_vmax", "A_vmin", "B_vmax", "B_vmin", "fake_B", "idt_B",
+        "fake_B_inverse_normed", "idt_B_inverse_normed", "denoised_image_A", "identity_image_B", "denoised_image_normed",
+        "denoised_mag", "real_psd", "denoised_psd",
     ];
 
     [Theory]
@@ -70,7 +71,8 @@ public sealed class GoldenStepTests
         using (run)
         {
             var check = new GoldenCheck(file);
-            foreach ((string tensor, Value gradient) in training.Values.Where(value => value.Key.StartsWith("grad_", StringComparison.Ordinal)))
+            foreach ((string tensor, Value gradient) in training.Values
+                .Where(value => value.Key.StartsWith("grad_", StringComparison.Ordinal)))
             {
                 run.Expect(check, tensor, gradient);
             }
@@ -110,7 +112,8 @@ public sealed class GoldenStepTests
 
     private static (TrainingGraph Training, Evaluation Run) Build(GoldenFile file, GoldenFile weights)
     {
-        var training = new TrainingGraph(OfficialStep.Options(file, "image_A", weights), TrainingGraphMode.Gradients, externalPositions: true);
+        TrainingOptions options = OfficialStep.Options(file, "image_A", weights);
+        var training = new TrainingGraph(options, TrainingGraphMode.Gradients, externalPositions: true);
         Evaluation run = new(name => (file.Has(name) ? file : weights).Floats(name), training.Graph);
         run.Set(training.Fake, file.Floats("image_A"));
         run.Set(training.Real, file.Floats("image_B"));

@@ -35,5 +35,7 @@ internal static class OfficialStep
 
     /// <summary>Inputs of the graph that hold positions, by the names they have in the files.</summary>
     public static IEnumerable<(string Name, Value Input)> PositionInputs(Graph graph) =>
-        graph.Inputs.Where(input => input.Key.StartsWith("patch_ids.", StringComparison.Ordinal)).Select(input => (input.Key, input.Value));
+        graph.Inputs
+            .Where(input => input.Key.StartsWith("patch_ids.", StringComparison.Ordinal))
+            .Select(input => (input.Key, input.Value));
 }

@@ -3,6 +3,7 @@ using Stig.Model.Execution;
 using Stig.Model.Execution.Cpu;
 using Stig.Model.Imaging;
 using Stig.Model.Networks;
+using Stig.Model.Randomness;
 using Stig.Model.Refinement;
 using Stig.Model.Tests.Imaging;
 using Stig.Model.Tests.Training;

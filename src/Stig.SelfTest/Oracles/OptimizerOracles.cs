@@ -1,10 +1,12 @@
 namespace Stig.SelfTest.Oracles;
 
-/// <summary>Adam (Kingma and Ba 2015, algorithm 1).</summary>
-internal static class AdamOracle
+/// <summary>Adam and stochastic gradient descent.</summary>
+internal static class OptimizerOracles
 {
-    /// <summary>Weights and both moments after steps first, first + 1, ..., one for each gradient.</summary>
-    public static Tensor[] Run(
+    /// <summary>
+    /// Adam (Kingma and Ba 2015, algorithm 1): weights and both moments after steps first, first + 1, ..., one for each gradient.
+    /// </summary>
+    public static Tensor[] Adam(
         Tensor weights, Tensor firstMoment, Tensor secondMoment, double learningRate, double beta1, double beta2, double epsilon,
         int firstStep, params Tensor[] gradients)
     {
@@ -26,5 +28,22 @@ internal static class AdamOracle
         }
 
         return [w, m, v];
+    }
+
+    /// <summary>Weights and velocity after a step for each gradient: b = momentum b + g, w = w - rate b.</summary>
+    public static Tensor[] Sgd(Tensor weights, Tensor velocity, double learningRate, double momentum, params Tensor[] gradients)
+    {
+        Tensor w = weights.Map(value => value);
+        Tensor b = velocity.Map(value => value);
+        foreach (Tensor gradient in gradients)
+        {
+            for (int i = 0; i < w.Values.Length; i++)
+            {
+                b.Values[i] = (momentum * b.Values[i]) + gradient.Values[i];
+                w.Values[i] -= learningRate * b.Values[i];
+            }
+        }
+
+        return [w, b];
     }
 }

@@ -1,4 +1,4 @@
-namespace Stig.Model.Data;
+namespace Stig.Model.Randomness;
 
 /// <summary>SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), as a hash of counters
 /// and as a sequence.</summary>

@@ -1,0 +1,71 @@
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Stig.Cli.Commands;
+
+/// <summary><c>stig doctor</c>: whether this machine has what the program needs.</summary>
+internal static class DoctorCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        Option<bool> json = CommonOptions.Json();
+        StigCommand command = new("doctor", "Show the machine, the libraries in use, and what is missing.", "stig doctor", "stig doctor --json")
+        {
+            json,
+        };
+        command.SetAction(parsed =>
+        {
+            DoctorReport report = DoctorReport.Examine();
+            if (parsed.GetValue(json))
+            {
+                terminal.Line(JsonSerializer.Serialize(report, DoctorJson.Default.DoctorReport));
+            }
+            else
+            {
+                Write(terminal, report);
+            }
+
+            return report.Problems.Any(problem => problem.Needed) ? ExitCode.Device : ExitCode.Success;
+        });
+        return command;
+    }
+
+    private static void Write(Terminal terminal, DoctorReport report)
+    {
+        NativeCoreReport? core = report.NativeCore;
+        (string Name, string Value)[] facts =
+        [
+            ("program", $"stig {report.ProgramVersion}, .NET {report.Runtime}"),
+            ("system", $"{report.System} ({report.Architecture})"),
+            ("processor", $"{report.Processor}, {report.Processors} usable"),
+            ("features", string.Join(' ', report.Features)),
+            ("container quota", report.Quota ?? "none"),
+            ("memory", $"{report.MemoryBytes >> 20} MiB usable"),
+            ("native core", core is null ? "missing" : $"{core.Path} (version {core.Version}, level {core.Level})"),
+            ("oneDNN", core is null ? "unknown" : $"{core.OneDnnVersion}, code for {core.OneDnnInstructionSet}"),
+            ("threads", core is null ? "unknown" : $"{core.Threads}"),
+            ("Skia", report.Skia ?? "missing"),
+            ("CUDA", report.Cuda),
+        ];
+        foreach ((string name, string value) in facts)
+        {
+            terminal.Line($"{name,-16} {value}");
+        }
+
+        terminal.Line();
+        foreach (Problem problem in report.Problems)
+        {
+            terminal.Line($"{(problem.Needed ? "MISSING" : "note")}: {problem.What} {problem.Remedy}");
+        }
+
+        if (!report.Problems.Any(problem => problem.Needed))
+        {
+            terminal.Line("All that is needed is there.");
+        }
+    }
+}
+
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(DoctorReport))]
+internal sealed partial class DoctorJson : JsonSerializerContext;

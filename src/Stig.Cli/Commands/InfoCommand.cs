@@ -1,0 +1,118 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Stig.Model.Checkpoints;
+using Stig.Model.Training;
+using Stig.Model.Translation;
+
+namespace Stig.Cli.Commands;
+
+/// <summary><c>stig info</c>: what a checkpoint holds.</summary>
+internal static class InfoCommand
+{
+    public static Command Create(Terminal terminal)
+    {
+        Argument<string> path = new("FILE") { Description = "Checkpoint, for example run/best.safetensors." };
+        Option<bool> json = CommonOptions.Json();
+        StigCommand command = new("info", "Show what a model file holds: architecture, step, training options, tensors.",
+            "stig info run/best.safetensors", "stig info run/best.safetensors --json")
+        {
+            path, json,
+        };
+        command.SetAction(parsed =>
+        {
+            ModelReport report = Read(parsed.GetRequiredValue(path));
+            if (parsed.GetValue(json))
+            {
+                terminal.Line(JsonSerializer.Serialize(report, InfoJson.Default.ModelReport));
+            }
+            else
+            {
+                Write(terminal, report);
+            }
+        });
+        return command;
+    }
+
+    private static ModelReport Read(string path)
+    {
+        CheckpointInfo info = Checkpoint.ReadInfo(path);
+        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        List<TensorReport> tensors =
+            [.. file.Tensors.Select(tensor => new TensorReport(tensor.Name, tensor.Type.ToString(), tensor.Shape, tensor.Count))];
+        return new ModelReport(
+            path,
+            new FileInfo(path).Length,
+            Checkpoint.SchemaVersion,
+            file.Metadata.GetValueOrDefault("program_version"),
+            info.Architecture,
+            info.Step,
+            info.SpectralDistance,
+            info.Training,
+            tensors.Sum(tensor => tensor.Elements),
+            tensors);
+    }
+
+    private static void Write(Terminal terminal, ModelReport report)
+    {
+        ModelArchitecture architecture = report.Architecture;
+        List<(string Name, string Value)> facts =
+        [
+            ("file", string.Create(CultureInfo.InvariantCulture, $"{report.File}, {report.Bytes:N0} bytes")),
+            ("schema version", report.SchemaVersion.ToString(CultureInfo.InvariantCulture)),
+            ("written by", $"stig {report.ProgramVersion}"),
+            ("preset", architecture.Preset.ToString().ToLowerInvariant()),
+            ("size", $"{architecture.Size} x {architecture.Size} pixels"),
+        ];
+        if (architecture.HasNetwork)
+        {
+            facts.Add(("network", string.Create(CultureInfo.InvariantCulture,
+                $"width {architecture.Width}, {architecture.Normalization} normalisation, residual gain {architecture.ResidualGain}")));
+        }
+
+        facts.Add(("step", report.Step.ToString(CultureInfo.InvariantCulture)));
+        facts.Add(("spectral distance", report.SpectralDistance?.ToString("F4", CultureInfo.InvariantCulture) ?? "not measured"));
+        facts.Add(("training", report.Training is null ? "not stored" : TrainingText(report.Training)));
+        facts.Add(("tensors", string.Create(CultureInfo.InvariantCulture, $"{report.Tensors.Count}, {report.Parameters:N0} values in all")));
+        foreach ((string name, string value) in facts)
+        {
+            terminal.Line($"{name,-18} {value}");
+        }
+
+        int longest = report.Tensors.Select(tensor => tensor.Name.Length).DefaultIfEmpty().Max();
+        foreach (TensorReport tensor in report.Tensors)
+        {
+            terminal.Line($"  {tensor.Name.PadRight(longest)}  {tensor.Type} [{string.Join(", ", tensor.Shape)}]");
+        }
+    }
+
+    private static string TrainingText(TrainingOptions training)
+    {
+        LossWeights losses = training.Losses;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{training.Steps} steps of {training.Batch}, learning rate {training.LearningRate}, seed {training.Seed}, "
+            + $"weights: adversarial {losses.Adversarial}, profile {losses.Profile}, contrastive {losses.Contrastive}, identity {losses.Identity}, similarity {losses.Similarity}, "
+            + $"low frequency {losses.LowFrequency}");
+    }
+}
+
+/// <summary>What <c>stig info --json</c> writes.</summary>
+internal sealed record ModelReport(
+    string File,
+    long Bytes,
+    int SchemaVersion,
+    string? ProgramVersion,
+    ModelArchitecture Architecture,
+    long Step,
+    double? SpectralDistance,
+    TrainingOptions? Training,
+    long Parameters,
+    IReadOnlyList<TensorReport> Tensors);
+
+/// <summary>A tensor of a checkpoint.</summary>
+internal sealed record TensorReport(string Name, string Type, IReadOnlyList<long> Shape, long Elements);
+
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true)]
+[JsonSerializable(typeof(ModelReport))]
+internal sealed partial class InfoJson : JsonSerializerContext;

@@ -1,0 +1,157 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
+using Stig.Interop;
+using Stig.Model;
+using Stig.Model.Imaging;
+
+namespace Stig.Cli;
+
+/// <summary>Something that is missing or out of the ordinary.</summary>
+/// <param name="Needed">Whether the program cannot work without it.</param>
+/// <param name="What">What it is.</param>
+/// <param name="Remedy">What to do.</param>
+internal sealed record Problem(bool Needed, string What, string Remedy);
+
+/// <summary>The native core in use.</summary>
+internal sealed record NativeCoreReport(
+    string Path, string Version, string Level, string OneDnnVersion, string OneDnnInstructionSet, int Threads);
+
+/// <summary>The machine and the libraries in use.</summary>
+internal sealed record DoctorReport(
+    string ProgramVersion,
+    string Runtime,
+    string System,
+    string Architecture,
+    string Processor,
+    int Processors,
+    IReadOnlyList<string> Features,
+    string? Quota,
+    long MemoryBytes,
+    NativeCoreReport? NativeCore,
+    string? Skia,
+    string Cuda,
+    IReadOnlyList<Problem> Problems)
+{
+    private const string CudaLibrary = "libcuda.so.1";
+
+    /// <summary>Looks at this machine.</summary>
+    public static DoctorReport Examine()
+    {
+        List<Problem> problems = [];
+        NativeCoreReport? core = ExamineCore(problems);
+        string? skia = ExamineSkia(problems);
+        if (RuntimeInformation.ProcessArchitecture == global::System.Runtime.InteropServices.Architecture.X64 && !Avx512F.IsSupported)
+        {
+            problems.Add(new(false, "The processor has no AVX-512;", "computing works with AVX2, but is slower."));
+        }
+
+        return new DoctorReport(
+            Model.ProgramVersion.Current,
+            Environment.Version.ToString(),
+            SystemName(),
+            RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(),
+            ProcessorName(),
+            Environment.ProcessorCount,
+            ProcessorFeatures(),
+            ContainerQuota(),
+            GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
+            core,
+            skia,
+            ExamineCuda(),
+            problems);
+    }
+
+    private static NativeCoreReport? ExamineCore(List<Problem> problems)
+    {
+        try
+        {
+            string path = Interop.NativeCore.LoadedPath;
+            NativeCoreInfo info = Interop.NativeCore.Info;
+            return new NativeCoreReport(
+                path, info.Version, info.IsaLevel, info.DnnlVersion.ToString(), info.DnnlIsa, Interop.NativeCore.Threads);
+        }
+        catch (Exception error) when (error is NativeLibraryMissingException or NativeCoreException or DllNotFoundException)
+        {
+            problems.Add(new(true, "The native core cannot be used.", error.Message.ReplaceLineEndings(" ")));
+            return null;
+        }
+    }
+
+    private static string? ExamineSkia(List<Problem> problems)
+    {
+        try
+        {
+            return ImageCodec.LibraryVersion;
+        }
+        catch (Exception error) when (error is TypeInitializationException or DllNotFoundException)
+        {
+            string cause = (error.InnerException ?? error).Message.ReplaceLineEndings(" ");
+            problems.Add(new(true, $"Skia, which reads and writes images, cannot be loaded: {cause}",
+                "libSkiaSharp.so belongs beside the program; build again with ./build.sh."));
+            return null;
+        }
+    }
+
+    private static string ExamineCuda()
+    {
+        if (!NativeLibrary.TryLoad(CudaLibrary, out nint handle))
+        {
+            return $"no driver ({CudaLibrary} not found); this version computes on the CPU only";
+        }
+
+        NativeLibrary.Free(handle);
+        return $"driver found ({CudaLibrary}), but this version computes on the CPU only";
+    }
+
+    private static string SystemName()
+    {
+        const string release = "/etc/os-release", key = "PRETTY_NAME=";
+        string? name = FirstLine(release, key);
+        return name is null ? RuntimeInformation.OSDescription : $"{name[key.Length..].Trim('"')}, kernel {Environment.OSVersion.Version}";
+    }
+
+    private static string ProcessorName()
+    {
+        const string information = "/proc/cpuinfo", key = "model name";
+        string? line = FirstLine(information, key);
+        return line is null ? "unknown" : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+    }
+
+    private static string? FirstLine(string path, string start) =>
+        File.Exists(path) ? File.ReadLines(path).FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal)) : null;
+
+    private static List<string> ProcessorFeatures()
+    {
+        (string Name, bool Has)[] features =
+        [
+            ("sse4.2", Sse42.IsSupported),
+            ("avx", Avx.IsSupported),
+            ("avx2", Avx2.IsSupported),
+            ("fma", Fma.IsSupported),
+            ("avx512f", Avx512F.IsSupported),
+            ("avx512bw", Avx512BW.IsSupported),
+            ("avx512cd", Avx512CD.IsSupported),
+            ("avx512dq", Avx512DQ.IsSupported),
+            ("avx512vl", Avx512F.VL.IsSupported),
+            ("neon", AdvSimd.IsSupported),
+        ];
+        return [.. features.Where(feature => feature.Has).Select(feature => feature.Name)];
+    }
+
+    // Control groups limit processor time: version 2 as "quota period" in one file, version 1 in two; "max" and -1 are no limit.
+    private static string? ContainerQuota()
+    {
+        const string two = "/sys/fs/cgroup/cpu.max";
+        const string one = "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", onePeriod = "/sys/fs/cgroup/cpu/cpu.cfs_period_us";
+        string[] values = File.Exists(two) ? File.ReadAllText(two).Split()
+            : File.Exists(one) && File.Exists(onePeriod) ? [File.ReadAllText(one).Trim(), File.ReadAllText(onePeriod).Trim()]
+            : [];
+        return values.Length >= 2
+            && double.TryParse(values[0], CultureInfo.InvariantCulture, out double quota) && quota > 0
+            && double.TryParse(values[1], CultureInfo.InvariantCulture, out double period) && period > 0
+            ? string.Create(CultureInfo.InvariantCulture, $"{quota / period:0.##} processors")
+            : null;
+    }
+}

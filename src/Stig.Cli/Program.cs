@@ -1,0 +1,3 @@
+using Stig.Cli;
+
+return StigProgram.Run(args, Terminal.OfProcess());

@@ -1,0 +1,131 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+using Stig.Cli.Commands;
+
+namespace Stig.Cli;
+
+/// <summary>The <c>stig</c> program: parses the command line, runs a command, turns what goes wrong into one line and an exit code.</summary>
+public static class StigProgram
+{
+    /// <summary>Environment variable that, set to 1, asks for stack traces of errors, as --trace does.</summary>
+    public const string TraceVariable = "STIG_TRACE";
+
+    private static readonly Option<bool> s_trace = new("--trace")
+    {
+        Description = "On an error, show where in the program it arose.",
+        Recursive = true,
+    };
+
+    /// <summary>Runs the program.</summary>
+    /// <param name="arguments">The command line, without the program's name.</param>
+    /// <param name="terminal">Where to write.</param>
+    /// <returns>One of <see cref="ExitCode"/>.</returns>
+    public static int Run(IReadOnlyList<string> arguments, Terminal terminal)
+    {
+        ArgumentNullException.ThrowIfNull(arguments);
+        ArgumentNullException.ThrowIfNull(terminal);
+        ParseResult parsed = Root(terminal).Parse(arguments);
+        if (parsed.Action is ParseErrorAction)
+        {
+            string command = string.Join(' ', CommandPath(parsed.CommandResult));
+            terminal.Error($"{parsed.Errors[0].Message} See `{command} --help`.");
+            return ExitCode.Usage;
+        }
+
+        try
+        {
+            return parsed.Invoke(new InvocationConfiguration
+            {
+                Output = terminal.Output,
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+            });
+        }
+        catch (Exception error)
+        {
+            Failure failure = Failure.Of(error);
+            terminal.Error(failure.Line);
+            if (parsed.GetValue(s_trace) || Environment.GetEnvironmentVariable(TraceVariable) == "1")
+            {
+                terminal.Error(error.ToString());
+            }
+
+            return failure.Code;
+        }
+    }
+
+    private static RootCommand Root(Terminal terminal)
+    {
+        var root = new RootCommand("STIG makes generated images look real to a spectrum analyser: it learns how the spectra of real images "
+            + "differ from those of generated ones, and refines images accordingly. Shapes and colours stay.")
+        {
+            DemoCommand.Create(terminal),
+            TrainCommand.Create(terminal),
+            RefineCommand.Create(terminal),
+            InfoCommand.Create(terminal),
+            DoctorCommand.Create(terminal),
+            s_trace,
+        };
+        HelpOption help = root.Options.OfType<HelpOption>().Single();
+        var showHelp = new HelpWithExamples((HelpAction)help.Action!);
+        help.Action = showHelp;
+        root.SetAction(parsed =>
+        {
+            showHelp.Invoke(parsed);
+            return ExitCode.Usage;
+        });
+        return root;
+    }
+
+    private static IEnumerable<string> CommandPath(CommandResult command)
+    {
+        IEnumerable<string> outer = command.Parent is CommandResult parent ? CommandPath(parent) : [];
+        return outer.Append(command.Command is RootCommand ? "stig" : command.Command.Name);
+    }
+
+    // Below the generated help: how to start, examples, exit codes.
+    private sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            int code = inner.Invoke(parseResult);
+            TextWriter output = parseResult.InvocationConfiguration.Output;
+            if (parseResult.CommandResult.Command is StigCommand command)
+            {
+                WriteBlock(output, "Examples:", command.Examples);
+                return code;
+            }
+
+            WriteBlock(output, "Quick start:",
+            [
+                "stig doctor                                          # is everything there?",
+                "stig demo                                            # try it on made-up images",
+                "stig train --real photos --fake generated --out run  # learn from two folders",
+                "stig refine --model run/best.safetensors --out refined generated",
+            ]);
+            WriteBlock(output, "Exit codes:", ExitCode.All.Select(entry => $"{entry.Code,3}  {entry.Meaning}"));
+            return code;
+        }
+
+        private static void WriteBlock(TextWriter output, string title, IEnumerable<string> lines)
+        {
+            output.WriteLine(title);
+            foreach (string line in lines)
+            {
+                output.WriteLine($"  {line}");
+            }
+
+            output.WriteLine();
+        }
+    }
+}
+
+/// <summary>A command whose help ends with examples.</summary>
+internal sealed class StigCommand(string name, string description, params string[] examples) : Command(name, description)
+{
+    public IReadOnlyList<string> Examples { get; } = examples;
+}

@@ -1,0 +1,54 @@
+using System.Diagnostics;
+
+namespace Stig.Cli.Tests;
+
+/// <summary>What a run of the program came to.</summary>
+/// <param name="Code">Its exit code.</param>
+/// <param name="Output">What it wrote to the output.</param>
+/// <param name="Error">What it wrote to the error stream.</param>
+internal sealed record CliRun(int Code, string Output, string Error)
+{
+    public string[] ErrorLines => Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+
+    /// <summary>Runs the program within this process.</summary>
+    public static CliRun Of(params string[] arguments)
+    {
+        using StringWriter output = new(), error = new();
+        int code = StigProgram.Run(arguments, new Terminal(output, error));
+        return new CliRun(code, output.ToString(), error.ToString());
+    }
+
+    /// <summary>Runs one of the programs beside this one as a process of its own.</summary>
+    /// <param name="program">Its name, without .dll.</param>
+    /// <param name="watch">Called with the process and each line of its output.</param>
+    /// <param name="arguments">Its command line.</param>
+    public static CliRun OfProcess(string program, Action<Process, string>? watch, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(
+            Environment.ProcessPath is string path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
+            [Path.Combine(AppContext.BaseDirectory, $"{program}.dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        List<string> lines = [];
+        while (process.StandardOutput.ReadLine() is string line)
+        {
+            lines.Add(line);
+            watch?.Invoke(process, line);
+        }
+
+        process.WaitForExit();
+        return new CliRun(process.ExitCode, string.Join('\n', lines), error.Result);
+    }
+
+    /// <summary>Asserts that the run ended with this code and exactly one line of error that holds all of the given parts.</summary>
+    public void AssertFails(int code, params string[] parts)
+    {
+        Assert.True(Code == code, $"exit code {Code} instead of {code}; output: {Output}; error: {Error}");
+        string line = Assert.Single(ErrorLines);
+        Assert.StartsWith("stig: ", line, StringComparison.Ordinal);
+        Assert.All(parts, part => Assert.Contains(part, line, StringComparison.Ordinal));
+    }
+}
