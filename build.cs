@@ -202,8 +202,8 @@ static int Ptx()
     return kernels.Result == CheckResult.Failed ? 1 : 0;
 }
 
-// Assembles every kernel for the oldest and the newest architecture that ptxas 11.8 knows. A message, a spill or local memory is a failure:
-// the kernels are written to do without. The table of resources may be renewed, or has to agree with what was assembled.
+// Assembles every kernel for the oldest architecture that the project supports and the newest that ptxas 11.8 knows. A message, a
+// spill or local memory is a failure. The table of resources is renewed, or has to agree with what was assembled.
 static KernelCheck CheckKernels(string ptxas, bool renewTable)
 {
     if (ptxas.Length == 0)
@@ -222,7 +222,7 @@ static KernelCheck CheckKernels(string ptxas, bool renewTable)
             string cubin = $"artifacts/ptx/{Path.GetFileNameWithoutExtension(file)}.{architectures[i]}.cubin";
             Directory.CreateDirectory(Path.GetDirectoryName(cubin)!);
             (int code, string output) = Capture(ptxas, "--verbose", $"--gpu-name={architectures[i]}", $"--output-file={cubin}", file);
-            if (code != 0 || output.Split('\n').Any(line => line.Length > 0 && !line.StartsWith("ptxas info", StringComparison.Ordinal) && !line.StartsWith(' ')))
+            if (code != 0 || output.Split('\n').Any(IsComplaint))
             {
                 return new(CheckResult.Failed, $"failed: {file} for {architectures[i]}: {output.Trim()}");
             }
@@ -231,8 +231,8 @@ static KernelCheck CheckKernels(string ptxas, bool renewTable)
             {
                 if (kernel.Local > 0 || kernel.Spills > 0)
                 {
-                    return new(CheckResult.Failed, $"failed: {file}: {kernel.Entry} for {architectures[i]}: {kernel.Spills} bytes of spills,"
-                        + $" {kernel.Local} bytes of local memory");
+                    return new(CheckResult.Failed, $"failed: {file}: {kernel.Entry} for {architectures[i]} takes {kernel.Spills} bytes of"
+                        + $" spills and {kernel.Local} bytes of local memory");
                 }
 
                 (string, string) key = (Path.GetFileName(file), kernel.Entry);
@@ -242,8 +242,7 @@ static KernelCheck CheckKernels(string ptxas, bool renewTable)
         }
     }
 
-    string release = Capture(ptxas, "--version").Output.Split('\n').FirstOrDefault(line => line.Contains("release", StringComparison.Ordinal), "");
-    release = release.Split(',').FirstOrDefault(part => part.Contains("release", StringComparison.Ordinal), "").Trim();
+    string release = Regex.Match(Capture(ptxas, "--version").Output, "release [0-9.]+").Value;
     string text = ResourceTable(entries, release);
     string assembled = $"{entries.Count} entries of {files.Length} files assembled for {string.Join(" and ", architectures)} without spills";
     if (renewTable)
@@ -252,13 +251,18 @@ static KernelCheck CheckKernels(string ptxas, bool renewTable)
         File.WriteAllText(temporary, text);
         File.Move(temporary, table, overwrite: true);
     }
-    else if (!File.Exists(table) || (File.ReadAllText(table) is var stored && stored != text && stored.Contains($"ptxas {release};", StringComparison.Ordinal)))
+    else if (!File.Exists(table) || (File.ReadAllText(table) is var stored && stored != text
+        && stored.Contains($"ptxas {release};", StringComparison.Ordinal)))
     {
         return new(CheckResult.Failed, $"failed: {table} does not show the kernels as they are; ./build.sh ptx renews it");
     }
 
     return new(CheckResult.Passed, $"passed: {assembled} (ptxas {release})");
 }
+
+// ptxas --verbose writes its figures in lines that begin with "ptxas info" or are indented; all else is a warning or an error.
+static bool IsComplaint(string line) =>
+    line.Length > 0 && line[0] != ' ' && !line.StartsWith("ptxas info", StringComparison.Ordinal);
 
 static string ResourceTable(SortedDictionary<(string File, string Entry), KernelResources[]> entries, string release)
 {
@@ -296,8 +300,9 @@ static string CachedPtxas()
     return Path.Combine(cache, "stig", "ptxas-11.8", "ptxas");
 }
 
-// From Debian's package nvidia-cuda-toolkit, unpacked without what it depends on. The section non-free is reached by a copy of the machine's
-// own sources that names no other, with lists of its own, so that nothing of the system changes. Returns why there is none, or nothing.
+// From Debian's package nvidia-cuda-toolkit, unpacked without what it depends on. The section non-free is reached by a copy of the
+// machine's own sources that names no other, with lists of its own, so that nothing of the system changes. Returns why there is
+// none, or nothing.
 static string ObtainPtxas(out string ptxas)
 {
     ptxas = CachedPtxas();
@@ -327,8 +332,8 @@ static string ObtainPtxas(out string ptxas)
             "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-q",
         ];
         Heading("downloading nvidia-cuda-toolkit for its ptxas (NVIDIA's licence; used here only)");
-        string download = $"cd '{work}' && apt-get {string.Join(' ', options)} update && apt-get {string.Join(' ', options)} download nvidia-cuda-toolkit"
-            + " && dpkg -x nvidia-cuda-toolkit_*.deb unpacked";
+        string get = $"apt-get {string.Join(' ', options)}";
+        string download = $"cd '{work}' && {get} update && {get} download nvidia-cuda-toolkit && dpkg -x nvidia-cuda-toolkit_*.deb unpacked";
         (int code, string output) = Capture("sh", "-c", download);
         string unpacked = Path.Combine(work, "unpacked", "usr", "bin", "ptxas");
         if (code != 0 || !File.Exists(unpacked))
