@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
@@ -70,23 +69,20 @@ public static unsafe class NativeCore
 
     internal static string LastError() => Marshal.PtrToStringUTF8((nint)NativeMethods.stig_last_error()) ?? "";
 
-    internal static void RegisterResolver() => NativeLibrary.SetDllImportResolver(typeof(NativeCore).Assembly, Resolve);
+    /// <summary>The loaded core. Loads it if that has not happened.</summary>
+    internal static nint Handle
+    {
+        get
+        {
+            Load();
+            return handle;
+        }
+    }
 
     private static void Throw(CoreStatus status, string call)
     {
         string message = LastError();
         throw new NativeCoreException(status, message.Length > 0 ? message : $"{call} returned {status}");
-    }
-
-    private static nint Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
-    {
-        if (name != LibraryName)
-        {
-            return 0;
-        }
-
-        Load();
-        return handle;
     }
 
     private static void Load()

@@ -43,7 +43,7 @@ internal static unsafe partial class NativeMethods
     private const string Core = NativeCore.LibraryName;
 
     // The resolver must stand before the first call; a static constructor runs exactly then.
-    static NativeMethods() => NativeCore.RegisterResolver();
+    static NativeMethods() => NativeResolver.Register();
 
     /// <summary>The C library's: the runtime's own environment is not that of native code.</summary>
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]

@@ -1,0 +1,357 @@
+namespace Stig.Interop.Cuda.Loading;
+
+/// <summary>A library in use.</summary>
+/// <param name="Handle">Handle of the operating system's loader.</param>
+/// <param name="Path">Where it came from.</param>
+internal sealed record LoadedLibrary(nint Handle, string Path);
+
+/// <summary>One thing that was tried while looking for a library.</summary>
+/// <param name="Library">The library, for people.</param>
+/// <param name="Place">File, name or place.</param>
+/// <param name="Outcome">What came of it.</param>
+internal sealed record LoadAttempt(string Library, string Place, string Outcome);
+
+/// <summary>
+/// Finds and loads the CUDA libraries, each when it is first needed. All of them come from one CUDA major: the newest that
+/// the driver runs, of which a complete set lies in the earliest place. Failures are not remembered as such: the next call
+/// looks again.
+/// </summary>
+internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
+{
+    private readonly Lock gate = new();
+    private readonly Dictionary<CudaLibrary, LoadedLibrary> loaded = [];
+    private readonly Dictionary<string, nint> bySystem = [];
+    private readonly List<LoadAttempt> attempts = [];
+    private int major;
+
+    /// <summary>Everything that was tried so far.</summary>
+    internal IReadOnlyList<LoadAttempt> Attempts
+    {
+        get
+        {
+            lock (gate)
+            {
+                return [.. attempts];
+            }
+        }
+    }
+
+    /// <summary>CUDA major of the libraries; 0 before one of them was loaded.</summary>
+    internal int Major => major;
+
+    /// <summary>A library that is loaded already.</summary>
+    internal LoadedLibrary? Find(CudaLibrary library)
+    {
+        lock (gate)
+        {
+            return loaded.GetValueOrDefault(library);
+        }
+    }
+
+    /// <summary>Handle of a library, which is loaded if that has not happened.</summary>
+    /// <exception cref="CudaUnavailableException">It is missing, of the wrong version, or lacks functions.</exception>
+    internal nint Load(CudaLibrary library)
+    {
+        lock (gate)
+        {
+            if (loaded.TryGetValue(library, out LoadedLibrary? present))
+            {
+                return present.Handle;
+            }
+
+            attempts.RemoveAll(a => a.Library == CudaLibraryNames.Title(library));
+            LoadedLibrary result = library switch
+            {
+                CudaLibrary.Driver => LoadDriver(),
+                CudaLibrary.Dnn => LoadDnn(),
+                _ => LoadOfMajor(library),
+            };
+            RequireSymbols(library, result);
+            loaded.Add(library, result);
+            return result.Handle;
+        }
+    }
+
+    private LoadedLibrary LoadDriver()
+    {
+        string file = CudaLibraryNames.File(CudaLibrary.Driver, 0, search.Windows);
+        foreach (SearchPlace place in search.DriverPlaces())
+        {
+            if (TryPlace(CudaLibrary.Driver, place, file) is { } found)
+            {
+                // Before its functions are looked for: an old driver lacks some, and its age is the better message.
+                CudaDriver.RequireVersion(native.DriverVersion(found.Handle));
+                return found;
+            }
+        }
+
+        throw new CudaUnavailableException(
+            $"The NVIDIA driver was not found ({file}). Tried: {Tried(CudaLibrary.Driver)}. Install the driver (in a container: start it with GPU access).");
+    }
+
+    private LoadedLibrary LoadOfMajor(CudaLibrary library)
+    {
+        ChooseMajor();
+        if (library == CudaLibrary.Blas)
+        {
+            // From the same folder and before cuBLAS: otherwise its own dependency may bring in a stray one of the system.
+            _ = Load(CudaLibrary.BlasLt);
+        }
+
+        string file = CudaLibraryNames.File(library, major, search.Windows);
+        foreach (SearchPlace place in search.Places())
+        {
+            if (TryPlace(library, place, file) is { } found)
+            {
+                return found;
+            }
+        }
+
+        throw new CudaUnavailableException($"{CudaLibraryNames.Title(library)} of CUDA {major} was not found ({file}).{OtherMajor(library)} Tried: {Tried(library)}. {Remedy(major)}");
+    }
+
+    private LoadedLibrary LoadDnn()
+    {
+        // cuDNN asks for these by name while it runs; what is loaded already is what it gets.
+        _ = Load(CudaLibrary.BlasLt);
+        _ = Load(CudaLibrary.Blas);
+        PreloadRuntimeCompiler();
+
+        string title = CudaLibraryNames.Title(CudaLibrary.Dnn);
+        string file = CudaLibraryNames.File(CudaLibrary.Dnn, major, search.Windows);
+        List<string> problems = [];
+        foreach (SearchPlace place in search.Places())
+        {
+            if (place.Folder is { } folder && File.Exists(Path.Combine(folder, file)))
+            {
+                if (TryDnn(folder, file, problems) is { } found)
+                {
+                    return found;
+                }
+            }
+            else if (place.IsSystemLoader)
+            {
+                // Only where the loader knows the first part is the rest worth a word.
+                if (TryLoad(title, CudaLibraryNames.DnnPart(CudaLibraryNames.DnnParts[0], search.Windows)) is { } first)
+                {
+                    native.Free(first);
+                    if (TryDnn(null, file, problems) is { } found)
+                    {
+                        return found;
+                    }
+                }
+            }
+            else
+            {
+                Note(title, place, file);
+            }
+        }
+
+        string old = CudaLibraryNames.OldDnn(search.Windows);
+        SearchPlace? oldPlace = search.Places().FirstOrDefault(p => p.Folder is { } f && File.Exists(Path.Combine(f, old)));
+        if (problems.Count == 0 && oldPlace is not null)
+        {
+            problems.Add($"cuDNN 8 was found ({Path.Combine(oldPlace.Folder!, old)}), but cuDNN 9 is needed");
+        }
+
+        string reason = problems.Count > 0 ? string.Join("; ", problems) : $"it was not found ({file})";
+        throw new CudaUnavailableException(
+            $"cuDNN 9 cannot be used: {reason}. Tried: {Tried(CudaLibrary.Dnn)}. Install cuDNN 9 for CUDA {major} (pip package nvidia-cudnn-cu{major}, or NVIDIA's packages), or name its folder in {CudaSearch.PathVariable}.");
+    }
+
+    /// <summary>
+    /// Loads cuDNN from one folder (null: by bare names), its parts first: with one of them absent, cuDNN would end the process
+    /// at the first call.
+    /// </summary>
+    private LoadedLibrary? TryDnn(string? folder, string file, List<string> problems)
+    {
+        string title = CudaLibraryNames.Title(CudaLibrary.Dnn);
+        string InFolder(string name) => folder is null ? name : Path.Combine(folder, name);
+        List<nint> handles = [];
+        foreach (string part in CudaLibraryNames.DnnParts.Select(p => CudaLibraryNames.DnnPart(p, search.Windows)).Append(file))
+        {
+            if (TryLoad(title, InFolder(part)) is not { } handle)
+            {
+                problems.Add($"{InFolder(part)}, a part of it, is missing or cannot be loaded ({attempts[^1].Outcome})");
+                handles.ForEach(native.Free);
+                return null;
+            }
+
+            handles.Add(handle);
+        }
+
+        string path = folder is null ? native.PathOf(file) : InFolder(file);
+        long version = native.CallVersion(handles[^1], "cudnnGetVersion");
+        long built = native.CallVersion(handles[^1], "cudnnGetCudartVersion") / 1000;
+        string? problem =
+            version < 90000 ? $"{path} is cuDNN {Versions.OfDnn(version)}, but cuDNN 9 is needed"
+            : built != major ? $"{path} was built for CUDA {built}, but cuBLAS ({loaded[CudaLibrary.Blas].Path}) is of CUDA {major}; all libraries must be of one CUDA major"
+            : null;
+        if (problem is null)
+        {
+            return new LoadedLibrary(handles[^1], path);
+        }
+
+        problems.Add(problem);
+        attempts.Add(new LoadAttempt(title, path, problem));
+        handles.ForEach(native.Free);
+        return null;
+    }
+
+    /// <summary>Loads what cuDNN's and cuFFT's kernels compiled at run time need, where it is to be had; without it those kernels are not chosen.</summary>
+    private void PreloadRuntimeCompiler()
+    {
+        foreach (string file in new[] { CudaLibraryNames.NvJitLink(major, search.Windows), CudaLibraryNames.Nvrtc(major, search.Windows) })
+        {
+            foreach (SearchPlace place in search.Places().Where(p => p.Folder is not null && File.Exists(Path.Combine(p.Folder, file))))
+            {
+                foreach (string builtins in Directory.EnumerateFiles(place.Folder!, CudaLibraryNames.NvrtcBuiltins(major, search.Windows)))
+                {
+                    _ = TryLoad("NVRTC", builtins);
+                }
+
+                if (TryLoad("NVRTC", Path.Combine(place.Folder!, file)) is not null)
+                {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Chooses the CUDA major for all libraries: complete sets before incomplete ones, then the one with a library in the
+    /// earliest place, then the newest.
+    /// </summary>
+    private void ChooseMajor()
+    {
+        if (major != 0)
+        {
+            return;
+        }
+
+        int driver = native.DriverVersion(Load(CudaLibrary.Driver)) / 1000;
+        List<SearchPlace> places = [.. search.Places()];
+        CudaLibrary[] set = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
+        int[] candidates = [.. CudaLibraryNames.Majors.Where(m => m <= driver)];
+        if (candidates.Length == 0)
+        {
+            // The driver is older than every supported CUDA. Its own check says so in better words; any major serves to name files.
+            candidates = [CudaLibraryNames.Majors[^1]];
+        }
+
+        var ranked = candidates
+            .Select(m => (Major: m, At: set.Select(library => IndexOf(places, library, m)).ToArray()))
+            .OrderByDescending(c => c.At.Count(i => i >= 0))
+            .ThenBy(c => c.At.Where(i => i >= 0).DefaultIfEmpty(int.MaxValue).Min())
+            .ThenByDescending(c => c.Major)
+            .First();
+        major = ranked.Major;
+
+        foreach (CudaLibrary library in set)
+        {
+            foreach (int other in candidates.Where(m => m != major))
+            {
+                if (bySystem.Remove(CudaLibraryNames.File(library, other, search.Windows), out nint unused))
+                {
+                    native.Free(unused);
+                }
+            }
+        }
+    }
+
+    private int IndexOf(List<SearchPlace> places, CudaLibrary library, int ofMajor)
+    {
+        string file = CudaLibraryNames.File(library, ofMajor, search.Windows);
+        return places.FindIndex(place =>
+            place.Folder is { } folder ? File.Exists(Path.Combine(folder, file)) : place.IsSystemLoader && SystemLoad(CudaLibraryNames.Title(library), file) is not null);
+    }
+
+    /// <summary>A sentence about a copy of another major, for a library that is missing in the chosen one.</summary>
+    private string OtherMajor(CudaLibrary library)
+    {
+        foreach (int other in CudaLibraryNames.Majors.Where(m => m != major))
+        {
+            string file = CudaLibraryNames.File(library, other, search.Windows);
+            if (search.Places().FirstOrDefault(p => p.Folder is { } f && File.Exists(Path.Combine(f, file))) is { } place)
+            {
+                string with = string.Join(" and ", loaded.Where(l => l.Key is CudaLibrary.BlasLt or CudaLibrary.Blas or CudaLibrary.Fft).Select(l => l.Value.Path));
+                return $" {Path.Combine(place.Folder!, file)} is of CUDA {other}, but "
+                    + (with.Length > 0 ? $"{with} of CUDA {major}" : $"the driver and the other libraries call for CUDA {major}")
+                    + "; all libraries must be of one CUDA major.";
+            }
+        }
+
+        return "";
+    }
+
+    private LoadedLibrary? TryPlace(CudaLibrary library, SearchPlace place, string file)
+    {
+        string title = CudaLibraryNames.Title(library);
+        if (place.IsSystemLoader)
+        {
+            return SystemLoad(title, file) is { } found ? new LoadedLibrary(found, native.PathOf(file)) : null;
+        }
+
+        if (place.Folder is not { } folder || !File.Exists(Path.Combine(folder, file)))
+        {
+            Note(title, place, file);
+            return null;
+        }
+
+        string path = Path.Combine(folder, file);
+        return TryLoad(title, path) is { } handle ? new LoadedLibrary(handle, path) : null;
+    }
+
+    private nint? SystemLoad(string title, string file)
+    {
+        if (bySystem.TryGetValue(file, out nint present))
+        {
+            return present;
+        }
+
+        if (TryLoad(title, file) is not { } handle)
+        {
+            return null;
+        }
+
+        bySystem.Add(file, handle);
+        return handle;
+    }
+
+    private nint? TryLoad(string title, string file)
+    {
+        try
+        {
+            nint handle = native.Load(file);
+            attempts.Add(new LoadAttempt(title, file, "loaded"));
+            return handle;
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            attempts.Add(new LoadAttempt(title, file, e.Message.ReplaceLineEndings(" ")));
+            return null;
+        }
+    }
+
+    private void Note(string title, SearchPlace place, string file) =>
+        attempts.Add(place.Folder is { } folder
+            ? new LoadAttempt(title, Path.Combine(folder, file), "not there")
+            : new LoadAttempt(title, place.Origin, place.Absence ?? ""));
+
+    private void RequireSymbols(CudaLibrary library, LoadedLibrary candidate)
+    {
+        string[] missing = [.. CudaLibraryNames.EntryPoints(library).Where(symbol => !native.HasSymbol(candidate.Handle, symbol))];
+        if (missing.Length > 0)
+        {
+            throw new CudaUnavailableException(
+                $"{CudaLibraryNames.Title(library)} ({candidate.Path}) lacks {string.Join(", ", missing)}: it is too old, or not NVIDIA's. Tried: {Tried(library)}. "
+                + (library == CudaLibrary.Driver ? CudaDriver.DriverRemedy : Remedy(major)));
+        }
+    }
+
+    private string Tried(CudaLibrary library) =>
+        string.Join("; ", attempts.Where(a => a.Library == CudaLibraryNames.Title(library)).Select(a => $"{a.Place}: {a.Outcome}").Distinct());
+
+    private static string Remedy(int major) =>
+        $"Install the libraries of CUDA {major} (a toolkit, your distribution's packages, or pip packages such as those that PyTorch brings), or name their folder in {CudaSearch.PathVariable}.";
+}
