@@ -63,3 +63,10 @@ internal static class CudaMachine
         return folder is not null && File.Exists(Path.Combine(folder, "libcuda.so.1")) ? folder : null;
     }
 }
+
+/// <summary>Tests that run something on a device: one at a time, since injected failures and call counts belong to the whole process.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public static class OneDeviceTestAtATime
+{
+    internal const string Name = "CUDA device";
+}

@@ -8,6 +8,7 @@ namespace Stig.Interop.Tests.Cuda;
 /// The driver's owners on a device, real or simulated. Oracle: plain loops over the same values; all comparisons are exact, since copies
 /// and single float32 multiplications are.
 /// </summary>
+[Collection(OneDeviceTestAtATime.Name)]
 public sealed class DeviceTests
 {
     /// <summary>Writes factor * source[i] to destination[i] for i below count, one element a thread.</summary>
@@ -152,18 +153,24 @@ public sealed class DeviceTests
     }
 
     [Fact]
-    public void A_pool_keeps_freed_memory_until_it_is_trimmed()
+    public void The_pool_tells_what_it_holds_and_gives_it_back_when_trimmed()
     {
+        const long Bytes = 1 << 20;
         using CudaContext context = CudaMachine.Open();
         Assert.SkipUnless(context.Device.SupportsMemoryPools, $"{context.Device.Name} has no memory pools");
         using CudaStream stream = CudaStream.Create(context);
-        DeviceMemory.Allocate(context, 1 << 20, stream).Dispose();
+        Assert.Equal((0, 0), context.PoolMemory);
+        using (DeviceMemory.Allocate(context, Bytes, stream))
+        {
+            stream.Synchronize();
+            (long reserved, long used) = context.PoolMemory;
+            Assert.InRange(used, Bytes, reserved);
+        }
+
         stream.Synchronize();
-        (long reserved, long used) = context.PoolMemory;
-        Assert.Equal(0, used);
-        Assert.True(reserved >= 1 << 20, $"the pool holds {reserved} bytes");
+        Assert.Equal(0, context.PoolMemory.Used);
         context.TrimPool();
-        Assert.Equal(0, context.PoolMemory.Reserved);
+        Assert.Equal((0, 0), context.PoolMemory);
     }
 
     [Fact]
@@ -230,6 +237,33 @@ public sealed class DeviceTests
             stream.CopyToHostAndWait<float>(back, destination.Pointer);
             Assert.Equal(values.Select(v => 8 * v), back);
             stream.Clear(destination.Pointer, destination.Bytes);
+        }
+    }
+
+    [Fact]
+    public void Queueing_work_allocates_nothing_on_the_host()
+    {
+        using CudaContext context = CudaMachine.Open();
+        using CudaStream stream = CudaStream.Create(context);
+        using CudaModule module = CudaModule.Load(context, "scale.ptx", Encoding.UTF8.GetBytes(ScalePtx));
+        CudaFunction scale = module.GetFunction("scale");
+        using DeviceMemory memory = DeviceMemory.Allocate(context, Count * sizeof(float), stream);
+        using CudaEvent done = CudaEvent.Create(context);
+        stream.Clear(memory.Pointer, memory.Bytes);
+        using CudaGraph graph = CudaGraph.Capture(stream, () => Launch(scale, stream, memory, memory, 2));
+        Queue();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Queue();
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        stream.Synchronize();
+
+        void Queue()
+        {
+            stream.Copy(memory.Pointer, memory.Pointer + 64, 64);
+            stream.Fill(memory.Pointer, 0, 4);
+            Launch(scale, stream, memory, memory, 3);
+            graph.Launch(stream);
+            done.Record(stream);
         }
     }
 

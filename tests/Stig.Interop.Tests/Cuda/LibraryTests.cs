@@ -11,6 +11,7 @@ namespace Stig.Interop.Tests.Cuda;
 /// in the products and convolutions, so that float32 (TF32 too, whose 11 bits hold them) gives exact sums; transforms are held to 1e-5 of
 /// their largest value, some 50 times float32's rounding over the few additions of these sizes.
 /// </summary>
+[Collection(OneDeviceTestAtATime.Name)]
 public sealed class LibraryTests
 {
     private const int Seed = 7;
@@ -184,6 +185,66 @@ public sealed class LibraryTests
     }
 
     [Fact]
+    public void Gradients_of_a_convolution_are_the_defining_sums()
+    {
+        // Stride 2 and an even extent, so that the last row and column of the padding are never read.
+        const int Images = 2, C = 4, K = 8, H = 6, W = 8, R = 3, OutH = 3, OutW = 4;
+        using CudaContext context = CudaMachine.Open();
+        CudaMachine.Require(CudaLibrary.Dnn);
+        using CudaStream stream = CudaStream.Create(context);
+        using DnnHandle dnn = DnnHandle.Create(context);
+        dnn.SetStream(stream);
+        using DnnTensor xShape = DnnTensor.Create(context, DnnDataType.Float32, Images, C, H, W, C);
+        using DnnTensor yShape = DnnTensor.Create(context, DnnDataType.Float32, Images, K, OutH, OutW, K);
+        using DnnTensor biasShape = DnnTensor.Create(context, DnnDataType.Float32, 1, K, 1, 1, K);
+        using DnnFilter wShape = DnnFilter.Create(context, DnnDataType.Float32, K, C, R, R);
+        using DnnConvolution convolution = DnnConvolution.Create(context, padding: 1, stride: 2, DnnMathType.Fma);
+        DnnShape shape = new(xShape, wShape, convolution, yShape);
+        float[] x = [.. Integers(Images * H * W * C)];
+        float[] w = [.. Integers(K * R * R * C)];
+        float[] dy = [.. Integers(Images * OutH * OutW * K)];
+        float[] dx = new float[x.Length];
+        float[] dw = new float[w.Length];
+        float[] db = new float[K];
+        for (int i = 0; i < dy.Length; i++)
+        {
+            (int n, int row, int column, int k) = (i / (OutH * OutW * K), i / (OutW * K) % OutH, i / K % OutW, i % K);
+            db[k] += dy[i];
+            for (int j = 0; j < R * R * C; j++)
+            {
+                (int r, int s, int c) = (j / (R * C), j / C % R, j % C);
+                (int fromRow, int fromColumn) = ((2 * row) + r - 1, (2 * column) + s - 1);
+                if (fromRow is >= 0 and < H && fromColumn is >= 0 and < W)
+                {
+                    int from = (((((n * H) + fromRow) * W) + fromColumn) * C) + c;
+                    dx[from] += dy[i] * w[(k * R * R * C) + j];
+                    dw[(k * R * R * C) + j] += dy[i] * x[from];
+                }
+            }
+        }
+
+        using DeviceMemory deviceX = Upload(context, stream, x);
+        using DeviceMemory deviceW = Upload(context, stream, w);
+        using DeviceMemory deviceDy = Upload(context, stream, dy);
+        using DeviceMemory result = DeviceMemory.Allocate(context, 4 * Math.Max(x.Length, w.Length), stream);
+        Assert.NotEmpty(dnn.GetBackwardDataAlgorithms(shape));
+        Assert.NotEmpty(dnn.GetBackwardFilterAlgorithms(shape));
+
+        // ALGO_1 of both gradients: deterministic, and sums of products as written above (transform algorithms would round).
+        const int Algorithm = 1;
+        long bytes = Math.Max(dnn.BackwardDataWorkspace(shape, Algorithm), dnn.BackwardFilterWorkspace(shape, Algorithm));
+        using DeviceMemory work = DeviceMemory.Allocate(context, Math.Max(1, bytes), stream);
+        DnnWorkspace workspace = new(work.Pointer, bytes);
+
+        dnn.BackwardData(shape, Algorithm, deviceW.Pointer, deviceDy.Pointer, result.Pointer, workspace);
+        Assert.Equal(dx, Download(stream, result, dx.Length));
+        dnn.BackwardFilter(shape, Algorithm, deviceX.Pointer, deviceDy.Pointer, result.Pointer, workspace);
+        Assert.Equal(dw, Download(stream, result, dw.Length));
+        dnn.BackwardBias(yShape, deviceDy.Pointer, biasShape, result.Pointer);
+        Assert.Equal(db, Download(stream, result, db.Length));
+    }
+
+    [Fact]
     public void A_descriptor_beyond_31_bits_is_refused_in_words()
     {
         using CudaContext context = CudaMachine.Open();
@@ -213,6 +274,13 @@ public sealed class LibraryTests
         DeviceMemory memory = DeviceMemory.Allocate(context, values.Length * 4L, stream);
         stream.CopyToDeviceAndWait<float>(memory.Pointer, values);
         return memory;
+    }
+
+    private static float[] Download(CudaStream stream, DeviceMemory memory, int count)
+    {
+        float[] values = new float[count];
+        stream.CopyToHostAndWait<float>(values, memory.Pointer);
+        return values;
     }
 
     /// <summary>Integers from -3 to 3; the seed is fixed, and what a failing assertion prints is enough to find the place.</summary>
