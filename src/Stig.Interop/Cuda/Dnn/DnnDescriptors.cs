@@ -129,7 +129,7 @@ internal sealed unsafe class DnnConvolution : DnnDescriptor
     /// <exception cref="CudaException">cuDNN refuses the values.</exception>
     internal static DnnConvolution Create(CudaContext context, int padding, int stride, DnnMathType math)
     {
-        string text = $"padding {padding}, stride {stride}, math {math}";
+        string text = $"padding {padding}, stride {stride}";
         nint handle;
         Check(cudnnCreateConvolutionDescriptor(&handle));
         try
@@ -138,7 +138,7 @@ internal sealed unsafe class DnnConvolution : DnnDescriptor
                 cudnnSetConvolution2dDescriptor(
                     handle, padding, padding, stride, stride, 1, 1, DnnConvolutionMode.CrossCorrelation, DnnDataType.Float32),
                 $"{text}");
-            Check(cudnnSetConvolutionMathType(handle, math), $"{text}");
+            Check(cudnnSetConvolutionMathType(handle, math), $"{text}, math {math}");
             return new DnnConvolution(context, handle, text);
         }
         catch
@@ -147,6 +147,10 @@ internal sealed unsafe class DnnConvolution : DnnDescriptor
             throw;
         }
     }
+
+    /// <summary>Sets the arithmetic that an algorithm was found with.</summary>
+    /// <exception cref="CudaException">cuDNN refuses the value.</exception>
+    internal void SetMath(DnnMathType math) => Check(cudnnSetConvolutionMathType(Handle, math), $"math {math}");
 
     private protected override void Release() => Note(Context, cudnnDestroyConvolutionDescriptor(Raw), nameof(cudnnDestroyConvolutionDescriptor));
 }

@@ -12,9 +12,8 @@ internal sealed record LoadedLibrary(nint Handle, string Path);
 internal sealed record LoadAttempt(string Library, string Place, string Outcome);
 
 /// <summary>
-/// Finds and loads the CUDA libraries, each when it is first needed. All of them come from one CUDA major: the newest that
-/// the driver runs, of which a complete set lies in the earliest place. Failures are not remembered as such: the next call
-/// looks again.
+/// Finds and loads the CUDA libraries, each when it is first needed. All of them come from one CUDA major that the driver runs.
+/// A failure is not remembered: the next call looks again.
 /// </summary>
 internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 {
@@ -219,8 +218,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
     }
 
     /// <summary>
-    /// Chooses the CUDA major for all libraries: complete sets before incomplete ones, then the one with a library in the
-    /// earliest place, then the newest.
+    /// Chooses the CUDA major for all libraries: the first of which cuBLASLt, cuBLAS and cuFFT have all been met on the way through the
+    /// places, the newer of two in the same place. Where no set is complete, the one with the most libraries.
     /// </summary>
     private void ChooseMajor()
     {
@@ -230,28 +229,32 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
 
         int driver = native.DriverVersion(Load(CudaLibrary.Driver)) / 1000;
-        List<SearchPlace> places = [.. search.Places()];
         CudaLibrary[] set = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
-        int[] candidates = [.. CudaLibraryNames.Majors.Where(m => m <= driver)];
-        if (candidates.Length == 0)
+
+        // A driver that does not tell its version (the toolkit's stub) is refused when it is initialised.
+        int[] candidates = [.. CudaLibraryNames.Majors.Where(m => m <= driver || driver == 0)];
+        Dictionary<int, HashSet<CudaLibrary>> met = candidates.ToDictionary(m => m, _ => new HashSet<CudaLibrary>());
+        foreach (SearchPlace place in search.Places())
         {
-            // The driver is older than every supported CUDA. Its own check says so in better words; any major serves to name files.
-            candidates = [CudaLibraryNames.Majors[^1]];
+            foreach (int candidate in candidates)
+            {
+                met[candidate].UnionWith(set.Where(library => !met[candidate].Contains(library) && Holds(place, library, candidate)));
+                if (met[candidate].Count == set.Length)
+                {
+                    Choose(candidate);
+                    return;
+                }
+            }
         }
 
-        var ranked = candidates
-            .Select(m => (Major: m, At: set.Select(library => IndexOf(places, library, m)).ToArray()))
-            .OrderByDescending(c => c.At.Count(i => i >= 0))
-            .ThenBy(c => c.At.Where(i => i >= 0).DefaultIfEmpty(int.MaxValue).Min())
-            .ThenByDescending(c => c.Major)
-            .First();
-        major = ranked.Major;
+        Choose(candidates.MaxBy(m => met[m].Count));
 
-        foreach (CudaLibrary library in set)
+        void Choose(int chosen)
         {
-            foreach (int other in candidates.Where(m => m != major))
+            major = chosen;
+            foreach (string file in candidates.Where(m => m != chosen).SelectMany(m => set.Select(library => CudaLibraryNames.File(library, m, search.Windows))))
             {
-                if (bySystem.Remove(CudaLibraryNames.File(library, other, search.Windows), out nint unused))
+                if (bySystem.Remove(file, out nint unused))
                 {
                     native.Free(unused);
                 }
@@ -259,11 +262,12 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
     }
 
-    private int IndexOf(List<SearchPlace> places, CudaLibrary library, int ofMajor)
+    private bool Holds(SearchPlace place, CudaLibrary library, int ofMajor)
     {
         string file = CudaLibraryNames.File(library, ofMajor, search.Windows);
-        return places.FindIndex(place =>
-            place.Folder is { } folder ? File.Exists(Path.Combine(folder, file)) : place.IsSystemLoader && SystemLoad(CudaLibraryNames.Title(library), file) is not null);
+        return place.Folder is { } folder
+            ? File.Exists(Path.Combine(folder, file))
+            : place.IsSystemLoader && SystemLoad(CudaLibraryNames.Title(library), file) is not null;
     }
 
     /// <summary>A sentence about a copy of another major, for a library that is missing in the chosen one.</summary>
@@ -328,9 +332,17 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
         {
-            attempts.Add(new LoadAttempt(title, file, e.Message.ReplaceLineEndings(" ")));
+            attempts.Add(new LoadAttempt(title, file, Reason(e.Message, file)));
             return null;
         }
+    }
+
+    /// <summary>The loader's own words: .NET puts a line of advice before them, and they repeat the file.</summary>
+    private static string Reason(string message, string file)
+    {
+        string[] lines = message.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string words = lines.Length > 1 ? string.Join(", ", lines.Skip(1).Distinct()) : message;
+        return words.StartsWith(file + ": ", StringComparison.Ordinal) ? words[(file.Length + 2)..] : words;
     }
 
     private void Note(string title, SearchPlace place, string file) =>
