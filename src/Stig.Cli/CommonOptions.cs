@@ -54,9 +54,9 @@ internal static class CommonOptions
 
     /// <summary>Heeds --device and --threads before anything long begins.</summary>
     /// <exception cref="DeviceException">The device cannot be used.</exception>
-    public static string Apply(ParseResult parsed, Option<string> device, Option<int> threads)
+    public static string Apply(ParseResult parsed, Option<string> device, Option<int> threads, DevicePurpose purpose)
     {
-        string name = Model.Execution.Device.Resolve(parsed.GetRequiredValue(device), out _);
+        string name = Model.Execution.Device.Resolve(parsed.GetRequiredValue(device), purpose, out _);
         if (parsed.GetResult(threads) is not null)
         {
             NativeCore.Threads = parsed.GetValue(threads);

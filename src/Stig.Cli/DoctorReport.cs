@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 using Stig.Interop;
+using Stig.Interop.Cuda;
 using Stig.Model;
 using Stig.Model.Imaging;
 
@@ -31,11 +32,9 @@ internal sealed record DoctorReport(
     long MemoryBytes,
     NativeCoreReport? NativeCore,
     string? Skia,
-    string Cuda,
+    CudaReport Cuda,
     IReadOnlyList<Problem> Problems)
 {
-    private const string CudaLibrary = "libcuda.so.1";
-
     /// <summary>Looks at this machine.</summary>
     public static DoctorReport Examine()
     {
@@ -94,16 +93,8 @@ internal sealed record DoctorReport(
         }
     }
 
-    private static string ExamineCuda()
-    {
-        if (!NativeLibrary.TryLoad(CudaLibrary, out nint handle))
-        {
-            return $"no driver ({CudaLibrary} not found); this version computes on the CPU only";
-        }
-
-        NativeLibrary.Free(handle);
-        return $"driver found ({CudaLibrary}), but this version computes on the CPU only";
-    }
+    // Free memory is not asked for: it would take a context, a second and some hundred megabytes on every GPU.
+    private static CudaReport ExamineCuda() => CudaProbe.Run(withFreeMemory: false);
 
     private static string SystemName()
     {

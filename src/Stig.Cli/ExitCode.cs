@@ -37,7 +37,7 @@ public static class ExitCode
     public static IReadOnlyList<(int Code, string Meaning)> All { get; } =
     [
         (Success, "success"),
-        (SomeFailed, "some images failed, the others are done"),
+        (SomeFailed, "some images (or self-test cases) failed, the others are done"),
         (Usage, "wrong command line"),
         (Data, "no images, or none that can be used; unreadable folder"),
         (Model, "model or checkpoint cannot be used"),

@@ -1,4 +1,5 @@
 using Stig.Interop;
+using Stig.Interop.Cuda;
 using Stig.Model.Checkpoints;
 using Stig.Model.Execution;
 using Stig.Model.Imaging;
@@ -21,7 +22,7 @@ public sealed record Failure(string Line, int Code)
         ImageDataException or ImageFormatException => From(error, ExitCode.Data),
         CheckpointException { IsWriteFailure: true } => From(error, ExitCode.Output),
         CheckpointException => From(error, ExitCode.Model),
-        DeviceException or NativeLibraryMissingException => From(error, ExitCode.Device),
+        DeviceException or NativeLibraryMissingException or CudaException => From(error, ExitCode.Device),
         NativeCoreException { Status: CoreStatus.OutOfMemory } or OutOfMemoryException =>
             new($"The computer has not enough memory: {OneLine(error)} Use a smaller --batch, --size or --width.", ExitCode.Device),
         TrainingDivergedException => From(error, ExitCode.Diverged),

@@ -66,6 +66,7 @@ public static class StigProgram
             RefineCommand.Create(terminal),
             InfoCommand.Create(terminal),
             DoctorCommand.Create(terminal),
+            SelfTestCommand.Create(terminal),
             s_trace,
         };
         HelpOption help = root.Options.OfType<HelpOption>().Single();

@@ -1,4 +1,4 @@
 using System.Runtime.CompilerServices;
 
-[assembly: InternalsVisibleTo("Stig.Cli")]
+[assembly: InternalsVisibleTo("stig")]
 [assembly: InternalsVisibleTo("Stig.SelfTest.Tests")]

@@ -3,7 +3,10 @@ using Stig.Model.Graphs;
 namespace Stig.SelfTest;
 
 /// <summary>An output of an operation under test and how far it may be from the oracle.</summary>
-internal sealed record CaseOutput(string Name, Bound Bound);
+/// <param name="Name">What it is called in messages.</param>
+/// <param name="Bound">How far it may be with float32 feature maps.</param>
+/// <param name="Sensitivity">How much larger, relatively, an error of the inputs is in this output (a mean that is small against the values).</param>
+internal sealed record CaseOutput(string Name, Bound Bound, double Sensitivity = 1);
 
 /// <summary>
 /// One test of an operation: inputs, the graph under test, an oracle in plain double-precision loops, and bounds. It knows no executor.
@@ -33,6 +36,9 @@ internal sealed record OperationCase
     /// images as the first one are then cut into single images.
     /// </summary>
     public bool PerImage { get; init; }
+
+    /// <summary>Whether the inputs lose what matters when a feature map is stored with fewer bits than float32.</summary>
+    public bool NeedsFloat32Features { get; init; }
 
     public override string ToString() => Name;
 }

@@ -1,3 +1,4 @@
+using Stig.Model.Execution;
 using System.CommandLine;
 
 namespace Stig.Cli.Commands;
@@ -30,7 +31,7 @@ internal static class DemoCommand
         };
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads);
+            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Training);
             using var interruption = new Interruption(terminal);
             DemoPlan plan = parsed.GetValue(quick) ? DemoPlan.Quick : DemoPlan.Full;
             new Demo(terminal, parsed.GetRequiredValue(output), plan, parsed.GetValue(seed), deviceName, interruption.Token).Run();

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Stig.Interop.Cuda;
 
 namespace Stig.Cli.Commands;
 
@@ -31,6 +32,27 @@ internal static class DoctorCommand
         return command;
     }
 
+    // Without a driver one line is enough; with one, everything that was found or looked for.
+    private static IEnumerable<(string Name, string Value)> CudaFacts(CudaReport cuda)
+    {
+        yield return ("CUDA", cuda.Problem is null ? $"driver for CUDA {cuda.DriverVersion}" : $"not usable: {cuda.Problem}");
+        if (cuda.DriverVersion is null)
+        {
+            yield break;
+        }
+
+        foreach (CudaDeviceReport device in cuda.Devices)
+        {
+            string what = device.Info is { } info ? $"{info.Name}, compute capability {info.ComputeCapability}, {info.MemoryBytes >> 20} MiB" : "unknown";
+            yield return ($"  cuda:{device.Ordinal}", device.Problem is null ? what : $"{what}; not usable: {device.Problem}");
+        }
+
+        foreach (CudaLibraryReport library in cuda.Libraries)
+        {
+            yield return ($"  {library.Name}", library.Problem is null ? $"{library.Version}, {library.Path}" : $"missing: {library.Problem}");
+        }
+    }
+
     private static void Write(Terminal terminal, DoctorReport report)
     {
         NativeCoreReport? core = report.NativeCore;
@@ -46,7 +68,7 @@ internal static class DoctorCommand
             ("oneDNN", core is null ? "unknown" : $"{core.OneDnnVersion}, code for {core.OneDnnInstructionSet}"),
             ("threads", core is null ? "unknown" : $"{core.Threads}"),
             ("Skia", report.Skia ?? "missing"),
-            ("CUDA", report.Cuda),
+            .. CudaFacts(report.Cuda),
         ];
         foreach ((string name, string value) in facts)
         {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Stig.Model.Execution;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
 
@@ -43,7 +44,7 @@ internal static class RefineCommand
         };
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads);
+            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Refinement);
             var options = new BatchRefinerOptions
             {
                 OutputFolder = parsed.GetRequiredValue(output),

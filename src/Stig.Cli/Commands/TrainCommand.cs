@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using Stig.Model.Execution;
 using Stig.Model.Checkpoints;
 using Stig.Model.Data;
 using Stig.Model.Training;
@@ -104,7 +105,7 @@ internal static class TrainCommand
         });
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads);
+            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Training);
             string folder = parsed.GetRequiredValue(output);
             bool resumes = parsed.GetValue(resume);
             TrainingOptions? earlier = resumes ? EarlierOptions(folder) : null;

@@ -1,9 +1,21 @@
+using Stig.Interop.Cuda;
 using Stig.Model.Execution.Cpu;
+using Stig.Model.Execution.Cuda;
 
 namespace Stig.Model.Execution;
 
 /// <summary>A device that was asked for cannot be used; the message says which, why, and what to do.</summary>
 public sealed class DeviceException(string message) : Exception(message);
+
+/// <summary>What a device is wanted for.</summary>
+public enum DevicePurpose
+{
+    /// <summary>Forward only: refining, measuring.</summary>
+    Refinement,
+
+    /// <summary>Gradients and updates: the CPU only, in this version.</summary>
+    Training,
+}
 
 /// <summary>Devices by the names users give them: "auto", "cpu", "cuda:N".</summary>
 public static class Device
@@ -11,36 +23,53 @@ public static class Device
     /// <summary>The names that <see cref="Resolve"/> understands, for help texts.</summary>
     public const string Choices = "auto, cpu, cuda:N";
 
+    private const string Cpu = "cpu";
+    private const string CudaPrefix = "cuda:";
+
     /// <summary>The device that a name stands for.</summary>
     /// <param name="name">"auto", "cpu" or "cuda:N".</param>
+    /// <param name="purpose">What it is wanted for.</param>
     /// <param name="reason">For "auto": why it is this one; otherwise empty.</param>
     /// <returns>"cpu" or "cuda:N".</returns>
     /// <exception cref="DeviceException">The name is unknown, or the device cannot be used.</exception>
-    public static string Resolve(string name, out string reason)
+    public static string Resolve(string name, DevicePurpose purpose, out string reason)
     {
         ArgumentNullException.ThrowIfNull(name);
         reason = "";
-        switch (name)
+        if (name == Cpu)
         {
-            case "cpu":
-                return "cpu";
-            case "auto":
-                reason = "this version computes on the CPU only";
-                return "cpu";
-            default:
-                bool cuda = name.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(name.AsSpan(5), out int index) && index >= 0;
-                throw new DeviceException(cuda
-                    ? $"Device {name} cannot be used: this version computes on the CPU only. Use --device cpu or --device auto."
-                    : $"There is no device \"{name}\". Choose one of {Choices}.");
+            return Cpu;
         }
+
+        if (name == "auto")
+        {
+            reason = purpose == DevicePurpose.Training
+                ? "training computes on the CPU in this version"
+                : "the CUDA executor has not been proven on a GPU yet; ask for it by --device cuda:0";
+            return Cpu;
+        }
+
+        if (!name.StartsWith(CudaPrefix, StringComparison.Ordinal) || !int.TryParse(name.AsSpan(CudaPrefix.Length), out int ordinal) || ordinal < 0)
+        {
+            throw new DeviceException($"There is no device \"{name}\". Choose one of {Choices}.");
+        }
+
+        string? problem = purpose == DevicePurpose.Training ? "training computes on the CPU in this version." : CudaProbe.WhyUnusable(ordinal);
+        return problem is null
+            ? $"{CudaPrefix}{ordinal}"
+            : throw new DeviceException($"Device {name} cannot be used: {problem} Use --device cpu or --device auto.");
     }
 
     /// <summary>Opens a device.</summary>
     /// <param name="name">As for <see cref="Resolve"/>.</param>
+    /// <param name="purpose">What it is wanted for.</param>
     /// <param name="winograd">Whether convolutions may use Winograd on the CPU.</param>
-    internal static Executor Open(string name, bool winograd)
+    /// <param name="precision">Arithmetic of the convolutions on a GPU; the CPU computes in float32.</param>
+    internal static Executor Open(string name, DevicePurpose purpose, bool winograd, Precision precision = Precision.F32)
     {
-        _ = Resolve(name, out _);
-        return new CpuExecutor(new CpuOptions(winograd));
+        string resolved = Resolve(name, purpose, out _);
+        return resolved == Cpu
+            ? new CpuExecutor(new CpuOptions(winograd))
+            : new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), precision);
     }
 }

@@ -8,6 +8,12 @@ internal abstract class Executor : IDisposable
     /// <summary>The device as the user names it: "cpu", "cuda:0".</summary>
     public abstract string DeviceName { get; }
 
+    /// <summary>Relative error of storing a value in a feature map: 0 for float32, 2^-9 for bfloat16.</summary>
+    public virtual double FeatureRounding => 0;
+
+    /// <summary>Whether this executor has a kernel for a node.</summary>
+    public abstract bool CanRun(Node node);
+
     /// <summary>An empty store on this device.</summary>
     public abstract TensorStore CreateStore();
 

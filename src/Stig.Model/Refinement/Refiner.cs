@@ -50,7 +50,7 @@ public sealed class Refiner : IDisposable
     {
         options ??= new RefinerOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Batch, 1, nameof(options));
-        Executor executor = Execution.Device.Open(options.Device, options.Winograd);
+        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd);
         TensorStore store = executor.CreateStore();
         try
         {

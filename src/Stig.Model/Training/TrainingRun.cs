@@ -29,7 +29,7 @@ public static class TrainingRun
         ArgumentNullException.ThrowIfNull(options);
         IReadOnlyList<ImageFile> realFiles = ImageFiles.FindIn(options.RealFolder);
         IReadOnlyList<ImageFile> fakeFiles = ImageFiles.FindIn(options.FakeFolder);
-        string device = Device.Resolve(options.Device, out _);
+        string device = Device.Resolve(options.Device, DevicePurpose.Training, out _);
         TrainingOptions training = Complete(options, Math.Min(realFiles.Count, fakeFiles.Count));
         training.Validate();
         using RunFolder folder = RunFolder.Open(options.OutputFolder, options.Resume);
@@ -86,7 +86,7 @@ public static class TrainingRun
             this.training = training;
             this.folder = folder;
             this.dataset = dataset;
-            executor = Device.Open(options.Device, winograd: true);
+            executor = Device.Open(options.Device, DevicePurpose.Training, winograd: true);
             if (options.Resume)
             {
                 session = TrainingSession.Resume(folder.LastCheckpoint, executor, training);

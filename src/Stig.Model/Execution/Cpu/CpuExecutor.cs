@@ -15,6 +15,8 @@ internal sealed class CpuExecutor(CpuOptions? options = null) : Executor
 {
     public override string DeviceName => "cpu";
 
+    public override bool CanRun(Node node) => CpuKernels.Operations.Contains(node.Operation.GetType());
+
     public override TensorStore CreateStore() => new CpuTensorStore();
 
     public override Program Compile(Graph graph, TensorStore store)

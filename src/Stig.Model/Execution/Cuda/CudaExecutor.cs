@@ -11,6 +11,7 @@ namespace Stig.Model.Execution.Cuda;
 internal sealed class CudaExecutor : Executor
 {
     private readonly CudaContext context;
+    private DnnHandle? dnn;
 
     public CudaExecutor(int ordinal, Precision precision = Precision.F32)
     {
@@ -19,8 +20,6 @@ internal sealed class CudaExecutor : Executor
         {
             Stream = CudaStream.Create(context);
             Kernels = new KernelLibrary(context);
-            Dnn = DnnHandle.Create(context);
-            Dnn.SetStream(Stream);
         }
         catch
         {
@@ -42,7 +41,24 @@ internal sealed class CudaExecutor : Executor
 
     public KernelLibrary Kernels { get; } = null!;
 
-    public DnnHandle Dnn { get; } = null!;
+    /// <summary>cuDNN on the executor's stream; loaded when a program first needs it, which is while it is compiled.</summary>
+    public DnnHandle Dnn
+    {
+        get
+        {
+            if (dnn is null)
+            {
+                dnn = DnnHandle.Create(context);
+                dnn.SetStream(Stream);
+            }
+
+            return dnn;
+        }
+    }
+
+    public override double FeatureRounding => Precision == Precision.Bf16 ? 1.0 / 512 : 0;
+
+    public override bool CanRun(Node node) => CudaKernels.CanRun(node);
 
     public override TensorStore CreateStore() => new CudaTensorStore(context, Stream);
 
@@ -62,7 +78,7 @@ internal sealed class CudaExecutor : Executor
     {
         if (disposing)
         {
-            Dnn?.Dispose();
+            dnn?.Dispose();
             Kernels?.Dispose();
             Stream?.Dispose();
             context.Dispose();

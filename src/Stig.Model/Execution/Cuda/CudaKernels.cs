@@ -42,16 +42,22 @@ internal static class CudaKernels
         Register<PackPixels>((io, op) => [Pixels("pack_pixels", io, (int)op.Rounding)]);
     }
 
-    /// <summary>Operations that have a CUDA kernel.</summary>
+    /// <summary>Types of the operations that have a kernel.</summary>
     public static IReadOnlyCollection<Type> Operations => Table.Keys;
+
+    /// <summary>Whether there is a kernel for a node: what works on channels takes feature maps only, as networks give them.</summary>
+    public static bool CanRun(Node node) =>
+        Table.ContainsKey(node.Operation.GetType())
+        && (node.Operation is not (Normalization or RunningNormalization or MaxPool2x2 or BicubicUp2)
+            || node.Inputs[0].Type.Layout == TensorLayout.FeatureMap);
 
     /// <summary>What the node at hand queues; nothing when its result is in place already.</summary>
     public static IEnumerable<Action> Lower(CudaLowering lowering)
     {
         Operation operation = lowering.Node.Operation;
-        return Table.TryGetValue(operation.GetType(), out Func<CudaLowering, Operation, IEnumerable<Action>>? kernel)
-            ? [.. kernel(lowering, operation)]
-            : throw new GraphException($"The CUDA executor has no kernel for {operation.Name} ({lowering.Node.Name}); use the CPU for this program.");
+        return CanRun(lowering.Node)
+            ? [.. Table[operation.GetType()](lowering, operation)]
+            : throw new GraphException($"The CUDA executor has no kernel for {lowering.Node}; use the CPU for this program.");
     }
 
     /// <summary>A feature map as a contiguous plain float32 tensor at the given address.</summary>

@@ -70,6 +70,9 @@ internal sealed class CudaProgram : Program
     /// <summary>Why runs are queued call by call instead of replayed; null while they are replayed.</summary>
     public string? CaptureRefusal { get; private set; }
 
+    /// <summary>Whether runs are replayed from a recording.</summary>
+    public bool IsRecorded => recording is not null;
+
     /// <summary>Address of the work area of the kernel at hand.</summary>
     public ulong Scratch => scratch.Pointer;
 
