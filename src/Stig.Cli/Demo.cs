@@ -33,7 +33,7 @@ internal sealed record DemoPlan(
 /// <summary>Makes images, trains, refines held-out ones, measures, draws.</summary>
 internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long seed, string device, CancellationToken cancellation)
 {
-    private static readonly string[] s_ownFolders = ["data", "filter", "run", "refined"];
+    private static readonly string[] OwnFolders = ["data", "filter", "run", "refined"];
 
     private readonly ImageExtents extents = new(plan.Size, plan.Size);
 
@@ -94,7 +94,7 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
             }
 
             File.WriteAllText(marker, "Made by stig demo, which replaces this folder's content.\n");
-            foreach (string inner in s_ownFolders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
+            foreach (string inner in OwnFolders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
             {
                 Directory.Delete(inner, recursive: true);
             }

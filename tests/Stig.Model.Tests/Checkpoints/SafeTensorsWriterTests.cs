@@ -9,7 +9,7 @@ namespace Stig.Model.Tests.Checkpoints;
 /// <summary>The writer against the reader (exact, bit by bit), against the format's rules, and when writing fails.</summary>
 public sealed class SafeTensorsWriterTests : IDisposable
 {
-    private static readonly Dictionary<string, string> noMetadata = [];
+    private static readonly Dictionary<string, string> NoMetadata = [];
     private readonly TemporaryFolder folder = new();
 
     public void Dispose() => folder.Dispose();
@@ -81,9 +81,9 @@ public sealed class SafeTensorsWriterTests : IDisposable
     public void Commit_replaces_the_previous_file_even_while_it_is_being_read()
     {
         string path = folder.File("model.safetensors");
-        Save(path, noMetadata, [new("old", StoredType.F32, 3)]);
+        Save(path, NoMetadata, [new("old", StoredType.F32, 3)]);
         using SafeTensorsFile open = SafeTensorsFile.Open(path);
-        Save(path, noMetadata, [new("new", StoredType.F32, 2)]);
+        Save(path, NoMetadata, [new("new", StoredType.F32, 2)]);
         float[] values = new float[3];
         open.Read("old", values);
         Assert.Equal([1f, 2f, 3f], values);
@@ -97,7 +97,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
     {
         string path = folder.File("model.safetensors");
         byte[] before = Previous(path);
-        using (SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 4)]))
+        using (SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 4)]))
         {
             writer.Write("x", [1f, 2f]);
             Assert.Equal(before, File.ReadAllBytes(path));
@@ -111,7 +111,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
     {
         string path = folder.File("model.safetensors");
         byte[] before = Previous(path);
-        using (SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 4)]))
+        using (SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 4)]))
         {
             writer.Write("x", [1f, 2f, 3f]);
             Assert.Contains("'x' has got 12 of its 16", Assert.Throws<InvalidOperationException>(writer.Commit).Message, StringComparison.Ordinal);
@@ -129,7 +129,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
         CheckpointException? error = null;
         try
         {
-            using SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.U8, 1L << 60)]);
+            using SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.U8, 1L << 60)]);
         }
         catch (CheckpointException caught)
         {
@@ -145,7 +145,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
     public void Missing_folder_is_one_line()
     {
         string path = Path.Combine(folder.Path, "absent", "model.safetensors");
-        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, noMetadata, [])));
+        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, NoMetadata, [])));
     }
 
     [Fact]
@@ -153,7 +153,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
     {
         // Not even root may create a file there.
         Assert.SkipUnless(Directory.Exists("/proc/self"), "needs Linux's /proc");
-        AssertLine("/proc/self/model.safetensors", Assert.Throws<CheckpointException>(() => new SafeTensorsWriter("/proc/self/model.safetensors", noMetadata, [])));
+        AssertLine("/proc/self/model.safetensors", Assert.Throws<CheckpointException>(() => new SafeTensorsWriter("/proc/self/model.safetensors", NoMetadata, [])));
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
         // A folder that is not empty stands under the target's name, which only the rename at the very end can notice.
         string path = folder.File("model.safetensors");
         Directory.CreateDirectory(Path.Combine(path, "inside"));
-        using SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 1)]);
+        using SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 1)]);
         writer.Write("x", [1f]);
         AssertLine(path, Assert.Throws<CheckpointException>(writer.Commit));
         Assert.Empty(Directory.GetFiles(folder.Path));
@@ -173,8 +173,8 @@ public sealed class SafeTensorsWriterTests : IDisposable
     public void Second_writer_of_the_same_file_is_refused_and_leaves_the_first_alone()
     {
         string path = folder.File("model.safetensors");
-        using SafeTensorsWriter first = new(path, noMetadata, [new("x", StoredType.F32, 1)]);
-        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, noMetadata, [])));
+        using SafeTensorsWriter first = new(path, NoMetadata, [new("x", StoredType.F32, 1)]);
+        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, NoMetadata, [])));
         first.Write("x", [5f]);
         first.Commit();
         float[] value = new float[1];
@@ -188,7 +188,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
     {
         string path = folder.File("model.safetensors");
         File.WriteAllBytes(path + ".tmp", new byte[10_000]);
-        Save(path, noMetadata, [new("x", StoredType.F32, 1)]);
+        Save(path, NoMetadata, [new("x", StoredType.F32, 1)]);
         SafeTensorsFile.Open(path).Dispose();
         Assert.Equal([path], Directory.GetFiles(folder.Path));
     }
@@ -196,11 +196,11 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Misuse_is_an_argument_exception()
     {
-        using SafeTensorsWriter writer = new(folder.File("model.safetensors"), noMetadata, [new("x", StoredType.F32, 2)]);
+        using SafeTensorsWriter writer = new(folder.File("model.safetensors"), NoMetadata, [new("x", StoredType.F32, 2)]);
         Assert.Throws<ArgumentException>(() => writer.Write("y", [1f]));
         Assert.Throws<ArgumentException>(() => writer.Write("x", [1L]));
         Assert.Throws<ArgumentException>(() => writer.Write("x", [1f, 2f, 3f]));
-        Assert.Throws<ArgumentException>(() => new SafeTensorsWriter(folder.File("b"), noMetadata, [new("x", StoredType.F32), new("x", StoredType.F32)]));
+        Assert.Throws<ArgumentException>(() => new SafeTensorsWriter(folder.File("b"), NoMetadata, [new("x", StoredType.F32), new("x", StoredType.F32)]));
         Assert.Throws<ArgumentException>(() => new StoredTensor("__metadata__", StoredType.F32));
         Assert.Throws<ArgumentOutOfRangeException>(() => new StoredTensor("x", StoredType.F32, -1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new StoredTensor("x", StoredType.F32, 1L << 61));
@@ -218,7 +218,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
             {
                 StoredTensor[] tensors = [.. drawn.DistinctBy(t => t.Name)];
                 string path = folder.File($"{Guid.NewGuid():N}.safetensors");
-                Save(path, noMetadata, tensors);
+                Save(path, NoMetadata, tensors);
                 using SafeTensorsFile file = SafeTensorsFile.Open(path);
                 File.Delete(path);
                 Assert.Equal(tensors.Length, file.Tensors.Count);
@@ -254,7 +254,7 @@ public sealed class SafeTensorsWriterTests : IDisposable
 
     private static byte[] Previous(string path)
     {
-        Save(path, noMetadata, [new("previous", StoredType.F32, 3)]);
+        Save(path, NoMetadata, [new("previous", StoredType.F32, 3)]);
         return File.ReadAllBytes(path);
     }
 
