@@ -5,14 +5,14 @@ namespace Stig.Model.Data;
 /// <summary>Writes the batch of a step, as <see cref="UnpairedDataset.Fill"/> does; must be safe for use by several
 /// threads.</summary>
 /// <param name="step">The step.</param>
-/// <param name="real">Receives the real images.</param>
-/// <param name="fake">Receives the fake images.</param>
+/// <param name="real">Receives the real images, [B, 3, S, S] intensities in [0,1].</param>
+/// <param name="fake">Receives the fake images, [B, 3, S, S] intensities in [0,1].</param>
 public delegate void BatchSource(long step, Span<float> real, Span<float> fake);
 
 /// <summary>A batch on loan from a <see cref="Prefetcher"/>.</summary>
 /// <param name="Step">The step it belongs to.</param>
-/// <param name="Real">The real images, in pinned memory.</param>
-/// <param name="Fake">The fake images, in pinned memory.</param>
+/// <param name="Real">The real images, as the source wrote them, in pinned memory.</param>
+/// <param name="Fake">The fake images, as the source wrote them, in pinned memory.</param>
 public readonly record struct PrefetchedBatch(long Step, ReadOnlyMemory<float> Real, ReadOnlyMemory<float> Fake);
 
 /// <summary>Prepares the batches of steps k, k + 1, ... on threads of its own and hands them out in order.</summary>
@@ -36,6 +36,7 @@ public sealed class Prefetcher : IDisposable
     /// <param name="firstStep">The first step k, at least 0.</param>
     /// <param name="depth">Batches held at a time, the one on loan included, at least 2.</param>
     /// <param name="threads">Threads that prepare batches, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is outside its range.</exception>
     public Prefetcher(BatchSource source, int batchLength, long firstStep = 0, int depth = 4, int threads = 1)
     {
         ArgumentNullException.ThrowIfNull(source);

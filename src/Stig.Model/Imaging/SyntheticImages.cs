@@ -30,6 +30,7 @@ public static class SyntheticImages
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set.</param>
     /// <param name="size">Side in pixels, at least 8.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is outside its range.</exception>
     public static RgbImage RealLike(ulong seed, int index, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 8);
@@ -45,6 +46,7 @@ public static class SyntheticImages
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set; no relation to the real-like image of that index.</param>
     /// <param name="size">Side in pixels, a multiple of 4, at least 32.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is outside its range.</exception>
     public static RgbImage GanLike(ulong seed, int index, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 32);
