@@ -6,7 +6,8 @@ using Stig.Cli.Commands;
 
 namespace Stig.Cli;
 
-/// <summary>The <c>stig</c> program: parses the command line, runs a command, turns what goes wrong into one line and an exit code.</summary>
+/// <summary>The <c>stig</c> program: parses the command line, runs a command, turns what goes wrong into one line and an exit
+/// code.</summary>
 public static class StigProgram
 {
     /// <summary>Environment variable that, set to 1, asks for stack traces of errors, as --trace does.</summary>

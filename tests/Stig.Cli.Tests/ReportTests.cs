@@ -25,7 +25,10 @@ public sealed class ReportTests(Workspace workspace)
         // Weights in the order of the file, which is the network's, then the counters, which the file has first.
         Assert.Contains(file.Tensors, tensor => tensor.Type == StoredType.I64);
         Assert.Equal(
-            [.. file.Tensors.Where(tensor => tensor.Type != StoredType.I64), .. file.Tensors.Where(tensor => tensor.Type == StoredType.I64)],
+            [
+                .. file.Tensors.Where(tensor => tensor.Type != StoredType.I64),
+                .. file.Tensors.Where(tensor => tensor.Type == StoredType.I64),
+            ],
             tensors.Select(tensor => file.Tensors.Single(stored => stored.Name == tensor.GetProperty("name").GetString())));
         Assert.Contains(" 2 steps, 1 pair of images each, ", text.Output, StringComparison.Ordinal);
         Assert.Contains(" filter in closed form, ", CliRun.Of("info", workspace.FilterModel).Output, StringComparison.Ordinal);

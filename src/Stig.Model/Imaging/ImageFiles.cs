@@ -86,7 +86,8 @@ public static class ImageFiles
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new ImageDataException($"The folder {folder} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
+            throw new ImageDataException(
+                $"The folder {folder} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
         }
 
         foreach (string file in files)
