@@ -501,7 +501,7 @@ internal sealed class BuildException(string message) : Exception(message);
 internal sealed class Totals
 {
     // Exit codes of Microsoft.Testing.Platform after which the report is complete: all passed, some failed, no test ran.
-    private static readonly int[] completed = [0, 2, 8];
+    private static readonly int[] Completed = [0, 2, 8];
     private readonly List<string> skips = [];
     private readonly List<string> failures = [];
     private int passed;
@@ -532,7 +532,7 @@ internal sealed class Totals
             return;
         }
 
-        if (!completed.Contains(exitCode) || (exitCode == 2 && failures.Count == failuresBefore))
+        if (!Completed.Contains(exitCode) || (exitCode == 2 && failures.Count == failuresBefore))
         {
             FailProgram($"{program} ended with exit code {exitCode}; its output is above");
         }

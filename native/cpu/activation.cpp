@@ -48,22 +48,15 @@ stig_status stig_activation_forward(const stig_tensor* src, int32_t kind, float 
     check_same_layout(dst, "dst", src, "src");
     check_slope(kind, slope);
     switch (kind) {
-      case STIG_ACTIVATION_LEAKY_RELU:
-        forward(*src, *dst, [=](float x) { return x > 0 ? x : slope * x; });
-        break;
-      case STIG_ACTIVATION_SIGMOID:
-        forward(*src, *dst, [](float x) { return 1 / (1 + std::exp(-x)); });
-        break;
+      case STIG_ACTIVATION_LEAKY_RELU: forward(*src, *dst, [=](float x) { return x > 0 ? x : slope * x; }); break;
+      case STIG_ACTIVATION_SIGMOID: forward(*src, *dst, [](float x) { return 1 / (1 + std::exp(-x)); }); break;
       // 2 / (1 + exp(-x)) - 1 without its cancellation near 0
-      case STIG_ACTIVATION_SYMMETRIC_SIGMOID:
-        forward(*src, *dst, [](float x) { return std::tanh(x / 2); });
-        break;
+      case STIG_ACTIVATION_SYMMETRIC_SIGMOID: forward(*src, *dst, [](float x) { return std::tanh(x / 2); }); break;
       // NaN stays NaN
       case STIG_ACTIVATION_UNIT_CLAMP:
         forward(*src, *dst, [](float x) { return x < 0 ? 0.0f : x > 1 ? 1.0f : x; });
         break;
-      default:
-        unknown(kind);
+      default: unknown(kind);
     }
   });
 }
@@ -87,8 +80,7 @@ stig_status stig_activation_backward(const stig_tensor* dst, const stig_tensor* 
       case STIG_ACTIVATION_UNIT_CLAMP:
         backward(*dst, *diff_dst, *diff_src, [](float y, float dy) { return y > 0 && y < 1 ? dy : 0.0f; });
         break;
-      default:
-        unknown(kind);
+      default: unknown(kind);
     }
   });
 }

@@ -47,10 +47,13 @@ inline int64_t image_elements(const stig_tensor& t) { return t.c * t.h * t.w; }
 inline int64_t elements(const stig_tensor& t) { return t.n * image_elements(t); }
 inline bool contiguous(const stig_tensor& t) { return t.n <= 1 || t.batch_stride == image_elements(t); }
 
-// The descriptor is present and consistent: non-null, positive extents, block 1 or 16 dividing c, images do not overlap.
+// The descriptor is present and consistent: non-null, positive extents, block 1 or 16 dividing c, images do not
+// overlap.
 void check(const stig_tensor* t, const char* name);
 void check_planar(const stig_tensor* t, const char* name);
 void check_same_extents(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
+// A planar tensor of the extents of another, which has been checked.
+void check_planar_like(const stig_tensor* t, const char* name, const stig_tensor* other, const char* other_name);
 // Same extents and the same block, so that images correspond element by element.
 void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
 void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w);
@@ -65,8 +68,8 @@ T* plane(const stig_tensor& t, int64_t i, int64_t j) {
   return image<T>(t, i) + j * t.h * t.w;
 }
 
-// body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not depend
-// on the number of threads. The first exception of any index is rethrown in the caller.
+// body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not
+// depend on the number of threads. The first exception of any index is rethrown in the caller.
 template <typename Body>
 void parallel_for(int64_t count, Body&& body) {
   if (count <= 0) return;
@@ -85,6 +88,12 @@ void parallel_for(int64_t count, Body&& body) {
     }
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+// body(i, j) for every image i and channel j, over the threads.
+template <typename Body>
+void each_plane(const stig_tensor& t, Body&& body) {
+  parallel_for(t.n * t.c, [&](int64_t k) { body(k / t.c, k % t.c); });
 }
 
 // Splits a flat range of elements into chunks worth a thread; body(begin, end).

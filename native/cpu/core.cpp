@@ -1,5 +1,4 @@
 #include <dnnl.hpp>
-
 #include <exception>
 #include <new>
 
@@ -59,15 +58,21 @@ void check_planar(const stig_tensor* t, const char* name) {
 }
 
 void check_same_extents(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name) {
-  require(a->n == b->n && a->c == b->c && a->h == b->h && a->w == b->w, std::string(a_name) + " " + describe(*a) +
-                                                                           " does not match " + b_name + " " + describe(*b));
+  require(a->n == b->n && a->c == b->c && a->h == b->h && a->w == b->w,
+          std::string(a_name) + " " + describe(*a) + " does not match " + b_name + " " + describe(*b));
+}
+
+void check_planar_like(const stig_tensor* t, const char* name, const stig_tensor* other, const char* other_name) {
+  check_planar(t, name);
+  check_same_extents(t, name, other, other_name);
 }
 
 void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name) {
   check(a, a_name);
   check(b, b_name);
   check_same_extents(a, a_name, b, b_name);
-  require(a->block == b->block, std::string(a_name) + " " + describe(*a) + " is laid out unlike " + b_name + " " + describe(*b));
+  require(a->block == b->block,
+          std::string(a_name) + " " + describe(*a) + " is laid out unlike " + b_name + " " + describe(*b));
 }
 
 void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w) {

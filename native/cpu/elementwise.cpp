@@ -126,12 +126,9 @@ stig_status stig_sum_batch(const stig_tensor* src, const stig_tensor* dst) {
 stig_status stig_roll(const stig_tensor* src, int64_t shift_n, int64_t shift_c, const stig_tensor* dst) {
   STIG_GUARDED({
     check_planar(src, "src");
-    check_planar(dst, "dst");
-    check_same_extents(dst, "dst", src, "src");
+    check_planar_like(dst, "dst", src, "src");
     require(src->data != dst->data, "a roll cannot be done in place");
-    parallel_for(src->n * src->c, [&](int64_t k) {
-      const int64_t i = k / src->c;
-      const int64_t j = k % src->c;
+    each_plane(*src, [&](int64_t i, int64_t j) {
       const float* x = plane(*src, wrapped(i - shift_n, src->n), wrapped(j - shift_c, src->c));
       std::copy(x, x + src->h * src->w, plane(*dst, i, j));
     });

@@ -159,8 +159,7 @@ class LabelledRows {
 
 void check_pair(const stig_tensor* a, const stig_tensor* b) {
   check_planar(a, "a");
-  check_planar(b, "b");
-  check_same_extents(b, "b", a, "a");
+  check_planar_like(b, "b", a, "a");
 }
 
 }  // namespace
@@ -223,8 +222,7 @@ stig_status stig_low_frequency_backward(const stig_tensor* a, const stig_tensor*
                                         const stig_tensor* diff_loss, int64_t radius, const stig_tensor* diff_a) {
   STIG_GUARDED({
     check_pair(a, b);
-    check_planar(diff_a, "diff_a");
-    check_same_extents(diff_a, "diff_a", a, "a");
+    check_planar_like(diff_a, "diff_a", a, "a");
     check_scalar(loss, "loss");
     check_scalar(diff_loss, "diff_loss");
     const LowFrequencies low(*a, radius);
@@ -271,8 +269,7 @@ stig_status stig_ssim_backward(const stig_tensor* a, const stig_tensor* b, const
                                const stig_tensor* diff_b, void* work) {
   STIG_GUARDED({
     check_pair(a, b);
-    check_planar(diff_b, "diff_b");
-    check_same_extents(diff_b, "diff_b", b, "b");
+    check_planar_like(diff_b, "diff_b", b, "b");
     check_scalar(diff_value, "diff_value");
     require(work != nullptr, "work is null");
     const int64_t h = a->h;
@@ -329,8 +326,7 @@ stig_status stig_cross_entropy_backward(const stig_tensor* logits, const stig_te
                                         const stig_tensor* diff_loss, const stig_tensor* diff_logits) {
   STIG_GUARDED({
     const LabelledRows rows(logits, labels);
-    check_planar(diff_logits, "diff_logits");
-    check_same_extents(diff_logits, "diff_logits", logits, "logits");
+    check_planar_like(diff_logits, "diff_logits", logits, "logits");
     check_scalar(diff_loss, "diff_loss");
     const double share = scalar(*diff_loss) / static_cast<double>(logits->n);
     for (int64_t i = 0; i < logits->n; ++i) {

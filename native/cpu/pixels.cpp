@@ -29,8 +29,7 @@ using namespace stig;
 stig_status stig_unpack_pixels(const stig_tensor* src, const stig_tensor* dst) {
   STIG_GUARDED({
     check_planar(src, "src");
-    check_planar(dst, "dst");
-    check_same_extents(dst, "dst", src, "src");
+    check_planar_like(dst, "dst", src, "src");
     rows_of(*src, *dst, [w = src->w, c = src->c](const uint8_t* pixels, float* values) {
       for (int64_t x = 0; x < w; ++x) values[x] = static_cast<float>(pixels[x * c]) / 255.0f;
     });
@@ -40,8 +39,7 @@ stig_status stig_unpack_pixels(const stig_tensor* src, const stig_tensor* dst) {
 stig_status stig_pack_pixels(const stig_tensor* src, int32_t rounding, const stig_tensor* dst) {
   STIG_GUARDED({
     check_planar(src, "src");
-    check_planar(dst, "dst");
-    check_same_extents(dst, "dst", src, "src");
+    check_planar_like(dst, "dst", src, "src");
     require(rounding == STIG_ROUND_NEAREST || rounding == STIG_ROUND_DOWN, "rounding must be nearest or down");
     rows_of(*dst, *src, [rounding, w = src->w, c = src->c](uint8_t* pixels, const float* values) {
       for (int64_t x = 0; x < w; ++x) {

@@ -78,9 +78,7 @@ stig_status stig_ring_profile_backward(const stig_tensor* diff_dst, const float*
     const Rings rings(diff_src->h, diff_src->w, kind);
     check_profile(diff_dst, "diff_dst", *diff_src, rings);
     const int64_t pixels = diff_src->h * diff_src->w;
-    parallel_for(diff_src->n * diff_src->c, [&](int64_t k) {
-      const int64_t i = k / diff_src->c;
-      const int64_t j = k % diff_src->c;
+    each_plane(*diff_src, [&](int64_t i, int64_t j) {
       const float* diff_profile = image(*diff_dst, i);
       std::vector<float> share(rings.count.size());
       for (size_t r = 0; r < share.size(); ++r) {

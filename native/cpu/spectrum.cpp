@@ -34,7 +34,8 @@ class PlaneFft {
   }
 
   void run() {
-    kiss_fftnd(plan_.get(), reinterpret_cast<const kiss_fft_cpx*>(in.data()), reinterpret_cast<kiss_fft_cpx*>(out.data()));
+    kiss_fftnd(plan_.get(), reinterpret_cast<const kiss_fft_cpx*>(in.data()),
+               reinterpret_cast<kiss_fft_cpx*>(out.data()));
   }
 
   std::vector<complex> in, out;
@@ -77,14 +78,11 @@ using namespace stig;
 stig_status stig_log_spectrum_forward(const stig_tensor* src, const stig_tensor* magnitude, const stig_tensor* phasor) {
   STIG_GUARDED({
     check_planar(src, "src");
-    check_planar(magnitude, "magnitude");
-    check_same_extents(magnitude, "magnitude", src, "src");
-    if (wanted(phasor)) check_same_extents(phasor, "phasor", src, "src");
+    check_planar_like(magnitude, "magnitude", src, "src");
+    if (wanted(phasor)) check_planar_like(phasor, "phasor", src, "src");
     const int64_t h = src->h;
     const int64_t w = src->w;
-    parallel_for(src->n * src->c, [&](int64_t k) {
-      const int64_t i = k / src->c;
-      const int64_t j = k % src->c;
+    each_plane(*src, [&](int64_t i, int64_t j) {
       PlaneFft& fft = PlaneFft::get(h, w, false);
       const float* x = plane(*src, i, j);
       rolled(h, w, h / 2, w / 2, [&](int64_t from, int64_t to) { fft.in[to] = x[from]; });
@@ -105,17 +103,12 @@ stig_status stig_log_spectrum_backward(const stig_tensor* magnitude, const stig_
                                        const stig_tensor* diff_magnitude, const stig_tensor* diff_src) {
   STIG_GUARDED({
     check_planar(magnitude, "magnitude");
-    check_planar(phasor, "phasor");
-    check_planar(diff_magnitude, "diff_magnitude");
-    check_planar(diff_src, "diff_src");
-    check_same_extents(phasor, "phasor", magnitude, "magnitude");
-    check_same_extents(diff_magnitude, "diff_magnitude", magnitude, "magnitude");
-    check_same_extents(diff_src, "diff_src", magnitude, "magnitude");
+    check_planar_like(phasor, "phasor", magnitude, "magnitude");
+    check_planar_like(diff_magnitude, "diff_magnitude", magnitude, "magnitude");
+    check_planar_like(diff_src, "diff_src", magnitude, "magnitude");
     const int64_t h = magnitude->h;
     const int64_t w = magnitude->w;
-    parallel_for(magnitude->n * magnitude->c, [&](int64_t k) {
-      const int64_t i = k / magnitude->c;
-      const int64_t j = k % magnitude->c;
+    each_plane(*magnitude, [&](int64_t i, int64_t j) {
       // M = log(1 + |F|): dF = dM / (1 + |F|) P, and the adjoint of the unnormalised transform is the inverse transform
       // without its 1 / (h w), which is what KissFFT computes.
       PlaneFft& fft = PlaneFft::get(h, w, true);
@@ -137,18 +130,14 @@ stig_status stig_inverse_spectrum_forward(const stig_tensor* magnitude, const st
                                           int32_t final_shift, const stig_tensor* dst, const stig_tensor* field) {
   STIG_GUARDED({
     check_planar(magnitude, "magnitude");
-    check_planar(phasor, "phasor");
-    check_planar(dst, "dst");
-    check_same_extents(phasor, "phasor", magnitude, "magnitude");
-    check_same_extents(dst, "dst", magnitude, "magnitude");
-    if (wanted(field)) check_same_extents(field, "field", magnitude, "magnitude");
+    check_planar_like(phasor, "phasor", magnitude, "magnitude");
+    check_planar_like(dst, "dst", magnitude, "magnitude");
+    if (wanted(field)) check_planar_like(field, "field", magnitude, "magnitude");
     check_options(component, final_shift);
     const int64_t h = magnitude->h;
     const int64_t w = magnitude->w;
     const float scale = 1.0f / static_cast<float>(h * w);
-    parallel_for(magnitude->n * magnitude->c, [&](int64_t k) {
-      const int64_t i = k / magnitude->c;
-      const int64_t j = k % magnitude->c;
+    each_plane(*magnitude, [&](int64_t i, int64_t j) {
       PlaneFft& fft = PlaneFft::get(h, w, true);
       const float* m = plane(*magnitude, i, j);
       const complex* p = plane<complex>(*phasor, i, j);
@@ -166,28 +155,22 @@ stig_status stig_inverse_spectrum_forward(const stig_tensor* magnitude, const st
   });
 }
 
-stig_status stig_inverse_spectrum_backward(const stig_tensor* magnitude, const stig_tensor* phasor, const stig_tensor* field,
-                                           const stig_tensor* diff_dst, int32_t component, int32_t final_shift,
-                                           const stig_tensor* diff_magnitude) {
+stig_status stig_inverse_spectrum_backward(const stig_tensor* magnitude, const stig_tensor* phasor,
+                                           const stig_tensor* field, const stig_tensor* diff_dst, int32_t component,
+                                           int32_t final_shift, const stig_tensor* diff_magnitude) {
   STIG_GUARDED({
     check_planar(magnitude, "magnitude");
-    check_planar(phasor, "phasor");
-    check_planar(diff_dst, "diff_dst");
-    check_planar(diff_magnitude, "diff_magnitude");
-    check_same_extents(phasor, "phasor", magnitude, "magnitude");
-    check_same_extents(diff_dst, "diff_dst", magnitude, "magnitude");
-    check_same_extents(diff_magnitude, "diff_magnitude", magnitude, "magnitude");
+    check_planar_like(phasor, "phasor", magnitude, "magnitude");
+    check_planar_like(diff_dst, "diff_dst", magnitude, "magnitude");
+    check_planar_like(diff_magnitude, "diff_magnitude", magnitude, "magnitude");
     check_options(component, final_shift);
     if (component == STIG_IMAGE_MODULUS) {
-      check_planar(field, "field");
-      check_same_extents(field, "field", magnitude, "magnitude");
+      check_planar_like(field, "field", magnitude, "magnitude");
     }
     const int64_t h = magnitude->h;
     const int64_t w = magnitude->w;
     const float scale = 1.0f / static_cast<float>(h * w);
-    parallel_for(magnitude->n * magnitude->c, [&](int64_t k) {
-      const int64_t i = k / magnitude->c;
-      const int64_t j = k % magnitude->c;
+    each_plane(*magnitude, [&](int64_t i, int64_t j) {
       PlaneFft& fft = PlaneFft::get(h, w, false);
       const float* dx = plane(*diff_dst, i, j);
       const complex* z = component == STIG_IMAGE_MODULUS ? plane<complex>(*field, i, j) : nullptr;

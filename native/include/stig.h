@@ -57,9 +57,9 @@ STIG_API stig_status stig_set_threads(int32_t threads); /* OpenMP threads for ca
 STIG_API int32_t stig_get_threads(void);
 
 typedef struct stig_core_info {
-  const char* version;       /* of this core */
-  const char* isa_level;     /* "-v3", "-v4" or "" */
-  const char* dnnl_isa;      /* what oneDNN generates code for on this processor */
+  const char* version;   /* of this core */
+  const char* isa_level; /* "-v3", "-v4" or "" */
+  const char* dnnl_isa;  /* what oneDNN generates code for on this processor */
   int32_t dnnl_major, dnnl_minor, dnnl_patch;
 } stig_core_info;
 STIG_API stig_status stig_get_core_info(stig_core_info* info);
@@ -110,12 +110,14 @@ STIG_API void stig_conv2d_destroy(stig_conv2d* conv);
 STIG_API stig_status stig_conv2d_sizes(const stig_conv2d* conv, int64_t* packed_bytes, int64_t* scratch_bytes);
 STIG_API stig_status stig_conv2d_pack_weights(stig_conv2d* conv, const float* weights, void* packed, void* scratch);
 STIG_API stig_status stig_conv2d_forward(stig_conv2d* conv, const stig_tensor* src, const void* packed,
-                                         const float* bias /* oc floats, or null */, const stig_tensor* dst, void* scratch);
+                                         const float* bias /* oc floats, or null */, const stig_tensor* dst,
+                                         void* scratch);
 STIG_API stig_status stig_conv2d_backward_data(stig_conv2d* conv, const stig_tensor* diff_dst, const void* packed,
                                                const stig_tensor* diff_src, void* scratch);
 /* diff_weights (and diff_bias, optional) are overwritten with the sum over the batch */
-STIG_API stig_status stig_conv2d_backward_weights(stig_conv2d* conv, const stig_tensor* src, const stig_tensor* diff_dst,
-                                                  float* diff_weights, float* diff_bias, void* scratch);
+STIG_API stig_status stig_conv2d_backward_weights(stig_conv2d* conv, const stig_tensor* src,
+                                                  const stig_tensor* diff_dst, float* diff_weights, float* diff_bias,
+                                                  void* scratch);
 
 /* ---- linear.cpp: src [n, k], weights [o, k], bias [o] optional, dst [n, o] = src weights^T + bias ---- */
 
@@ -133,31 +135,36 @@ enum {
   STIG_STATISTICS_PER_IMAGE = 1 /* over h, w: mean and variance [n, c] */
 };
 /* gamma, beta [c] optional; slope: act(v) = v > 0 ? v : slope v (1 = no activation, 0 = ReLU) */
-STIG_API stig_status stig_normalization_forward(const stig_tensor* src, const stig_tensor* gamma, const stig_tensor* beta,
-                                                int32_t statistics, float eps, float slope, const stig_tensor* dst,
-                                                const stig_tensor* mean, const stig_tensor* variance);
+STIG_API stig_status stig_normalization_forward(const stig_tensor* src, const stig_tensor* gamma,
+                                                const stig_tensor* beta, int32_t statistics, float eps, float slope,
+                                                const stig_tensor* dst, const stig_tensor* mean,
+                                                const stig_tensor* variance);
 /* diff_gamma, diff_beta optional */
-STIG_API stig_status stig_normalization_backward(const stig_tensor* src, const stig_tensor* dst, const stig_tensor* diff_dst,
-                                                 const stig_tensor* gamma, const stig_tensor* mean,
-                                                 const stig_tensor* variance, int32_t statistics, float eps, float slope,
+STIG_API stig_status stig_normalization_backward(const stig_tensor* src, const stig_tensor* dst,
+                                                 const stig_tensor* diff_dst, const stig_tensor* gamma,
+                                                 const stig_tensor* mean, const stig_tensor* variance,
+                                                 int32_t statistics, float eps, float slope,
                                                  const stig_tensor* diff_src, const stig_tensor* diff_gamma,
                                                  const stig_tensor* diff_beta);
 /* the same formula with given (running) mean and variance [c] */
-STIG_API stig_status stig_normalization_running(const stig_tensor* src, const stig_tensor* gamma, const stig_tensor* beta,
-                                                const stig_tensor* mean, const stig_tensor* variance, float eps, float slope,
+STIG_API stig_status stig_normalization_running(const stig_tensor* src, const stig_tensor* gamma,
+                                                const stig_tensor* beta, const stig_tensor* mean,
+                                                const stig_tensor* variance, float eps, float slope,
                                                 const stig_tensor* dst);
-/* running <- (1 - momentum) running + momentum value; variance made unbiased by count / (count - 1), count the number of
- * values behind each statistic. src_* are [g, c]: the g rows are averaged (g > 1 for per-image statistics). */
+/* running <- (1 - momentum) running + momentum value; variance made unbiased by count / (count - 1), count the number
+ * of values behind each statistic. src_* are [g, c]: the g rows are averaged (g > 1 for per-image statistics). */
 STIG_API stig_status stig_running_statistics(const stig_tensor* mean, const stig_tensor* variance, int64_t count,
-                                             float momentum, const stig_tensor* running_mean, const stig_tensor* running_var,
-                                             const stig_tensor* dst_mean, const stig_tensor* dst_var);
+                                             float momentum, const stig_tensor* running_mean,
+                                             const stig_tensor* running_var, const stig_tensor* dst_mean,
+                                             const stig_tensor* dst_var);
 
 /* ---- resample.cpp ---- */
 
 /* 2x2 maximum, stride 2, h and w even */
 STIG_API stig_status stig_max_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 /* the gradient goes to the first largest of each window in row-major order */
-STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst, const stig_tensor* diff_src);
+STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst,
+                                            const stig_tensor* diff_src);
 /* 2x2 mean, stride 2, h and w even */
 STIG_API stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 STIG_API stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
@@ -181,14 +188,16 @@ STIG_API stig_status stig_log_spectrum_backward(const stig_tensor* magnitude, co
 enum { STIG_IMAGE_MODULUS = 0, STIG_IMAGE_REAL = 1 };
 /* z = shift'(IFFT2(inverse_shift((exp(magnitude) - 1) phasor))), 1 / (h w) included; dst = |z| or Re z.
  * final_shift says what shift' is. field (complex, z before the modulus) is optional. */
-STIG_API stig_status stig_inverse_spectrum_forward(const stig_tensor* magnitude, const stig_tensor* phasor, int32_t component,
-                                                   int32_t final_shift, const stig_tensor* dst, const stig_tensor* field);
+STIG_API stig_status stig_inverse_spectrum_forward(const stig_tensor* magnitude, const stig_tensor* phasor,
+                                                   int32_t component, int32_t final_shift, const stig_tensor* dst,
+                                                   const stig_tensor* field);
 /* gradient with respect to magnitude; d|z|/dz = 0 where z = 0. field is needed for STIG_IMAGE_MODULUS only. */
 STIG_API stig_status stig_inverse_spectrum_backward(const stig_tensor* magnitude, const stig_tensor* phasor,
-                                                    const stig_tensor* field, const stig_tensor* diff_dst, int32_t component,
-                                                    int32_t final_shift, const stig_tensor* diff_magnitude);
+                                                    const stig_tensor* field, const stig_tensor* diff_dst,
+                                                    int32_t component, int32_t final_shift,
+                                                    const stig_tensor* diff_magnitude);
 
-/* ---- range.cpp: min-max scaling; per_image: extremes over c, h, w of each image ([n]), else over everything ([1]) ---- */
+/* ---- range.cpp: min-max scaling; extremes per_image over c, h, w ([n]), else over everything ([1]) ---- */
 
 /* dst = scale (src - lo) / (hi - lo) + offset; a constant input gives offset everywhere */
 STIG_API stig_status stig_range_normalize_forward(const stig_tensor* src, int32_t per_image, float scale, float offset,
@@ -198,10 +207,11 @@ STIG_API stig_status stig_range_normalize_backward(const stig_tensor* src, const
                                                    const stig_tensor* diff_dst, int32_t per_image, float scale,
                                                    const stig_tensor* diff_src);
 /* the inverse: dst = (src - offset) / scale (hi - lo) + lo, lo and hi [n] or [1], which are constants */
-STIG_API stig_status stig_range_denormalize_forward(const stig_tensor* src, const stig_tensor* lo, const stig_tensor* hi,
-                                                    float scale, float offset, const stig_tensor* dst);
-STIG_API stig_status stig_range_denormalize_backward(const stig_tensor* diff_dst, const stig_tensor* lo, const stig_tensor* hi,
-                                                     float scale, const stig_tensor* diff_src);
+STIG_API stig_status stig_range_denormalize_forward(const stig_tensor* src, const stig_tensor* lo,
+                                                    const stig_tensor* hi, float scale, float offset,
+                                                    const stig_tensor* dst);
+STIG_API stig_status stig_range_denormalize_backward(const stig_tensor* diff_dst, const stig_tensor* lo,
+                                                     const stig_tensor* hi, float scale, const stig_tensor* diff_src);
 
 /* ---- ring_profile.cpp: mean over rings around the centre of the channel-weighted spectrum ---- */
 
@@ -228,11 +238,13 @@ STIG_API stig_status stig_low_frequency_forward(const stig_tensor* a, const stig
                                                 const stig_tensor* loss);
 /* diff_a; diff_b is its negative */
 STIG_API stig_status stig_low_frequency_backward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* loss,
-                                                 const stig_tensor* diff_loss, int64_t radius, const stig_tensor* diff_a);
+                                                 const stig_tensor* diff_loss, int64_t radius,
+                                                 const stig_tensor* diff_a);
 /* mean structural similarity; Gaussian window 35, sigma 1.5, zero padding, C1 = 1e-4, C2 = 9e-4.
  * work: stig_ssim_work_bytes bytes aligned to 8, which hold nothing between calls */
 STIG_API int64_t stig_ssim_work_bytes(int64_t n, int64_t c, int64_t h, int64_t w);
-STIG_API stig_status stig_ssim_forward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* value, void* work);
+STIG_API stig_status stig_ssim_forward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* value,
+                                       void* work);
 /* gradient with respect to b (the function is symmetric) */
 STIG_API stig_status stig_ssim_backward(const stig_tensor* a, const stig_tensor* b, const stig_tensor* diff_value,
                                         const stig_tensor* diff_b, void* work);
@@ -246,8 +258,8 @@ STIG_API stig_status stig_cross_entropy_backward(const stig_tensor* logits, cons
 /* ---- patch_nce.cpp ---- */
 
 /* Philox 4x32-10 keyed Feistel permutation with cycle walking: dst[i] = permutation(i), i < count, of 0 .. extent - 1;
- * key: 2 x 32 bits of seed, counter: step and stream. The same on every executor; the algorithm is spelt out in the file.
- * count <= extent < 2^31 */
+ * key: 2 x 32 bits of seed, counter: step and stream. The same on every executor; the algorithm is spelt out in the
+ * file. count <= extent < 2^31 */
 STIG_API stig_status stig_sample_positions(const stig_tensor* random /* int32[4]: seed lo, seed hi, step, spare */,
                                            int32_t stream, int64_t extent, const stig_tensor* dst /* int32 [count] */);
 /* dst[n count + i, j] = src[n, j, position i] */
@@ -276,8 +288,8 @@ STIG_API stig_status stig_patch_nce_backward(const stig_tensor* key, const stig_
  * learning_rate and step (t = 1, 2, ...; float) are scalars in memory; b1 and b2 are double, because 1 - b2 of a
  * float is wrong by 1e-5 of itself */
 STIG_API stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* first_moment,
-                               const stig_tensor* second_moment, const stig_tensor* learning_rate, const stig_tensor* step,
-                               double beta1, double beta2, double eps);
+                               const stig_tensor* second_moment, const stig_tensor* learning_rate,
+                               const stig_tensor* step, double beta1, double beta2, double eps);
 
 /* ---- sgd.cpp ---- */
 

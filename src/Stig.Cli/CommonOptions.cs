@@ -50,7 +50,8 @@ internal static class CommonOptions
     public static Option<T> Positive<T>(Option<T> option) where T : struct, IComparable<T> => AtLeast(option, "1", number => number >= 1);
 
     /// <summary>Demands a number of at least zero.</summary>
-    public static Option<T> NotNegative<T>(Option<T> option) where T : struct, IComparable<T> => AtLeast(option, "0", number => number >= 0);
+    public static Option<T> NotNegative<T>(Option<T> option) where T : struct, IComparable<T> =>
+        AtLeast(option, "0", number => number >= 0);
 
     /// <summary>Heeds --device and --threads before anything long begins.</summary>
     /// <exception cref="DeviceException">The device cannot be used.</exception>

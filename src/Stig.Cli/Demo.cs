@@ -33,7 +33,7 @@ internal sealed record DemoPlan(
 /// <summary>Makes images, trains, refines held-out ones, measures, draws.</summary>
 internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long seed, string device, CancellationToken cancellation)
 {
-    private static readonly string[] s_ownFolders = ["data", "filter", "run", "refined"];
+    private static readonly string[] OwnFolders = ["data", "filter", "run", "refined"];
 
     private readonly ImageExtents extents = new(plan.Size, plan.Size);
 
@@ -54,7 +54,8 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
 
         terminal.Line();
         using var analyzer = new SpectrumAnalyzer(extents, device);
-        ImageSet trainingSet = Measure(analyzer, trainingReals), realSet = Measure(analyzer, reals), floorSet = Measure(analyzer, moreReals);
+        ImageSet trainingSet = Measure(analyzer, trainingReals);
+        ImageSet realSet = Measure(analyzer, reals), floorSet = Measure(analyzer, moreReals);
         ImageSet fakeSet = Measure(analyzer, fakes), filteredSet = Measure(analyzer, filtered);
         ImageSet refinedSet = Measure(analyzer, refined), lastSet = Measure(analyzer, last);
         var bandPeak = new BandPeakDistance(trainingSet.Features);
@@ -94,7 +95,7 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
             }
 
             File.WriteAllText(marker, "Made by stig demo, which replaces this folder's content.\n");
-            foreach (string inner in s_ownFolders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
+            foreach (string inner in OwnFolders.Select(name => Path.Combine(folder, name)).Where(Directory.Exists))
             {
                 Directory.Delete(inner, recursive: true);
             }
@@ -173,7 +174,9 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
         var options = new BatchRefinerOptions { OutputFolder = Path.Combine(folder, "refined") };
         IReadOnlyList<RefineItem> items = BatchRefiner.Plan(ImageFiles.FindIn(Path.Combine(TestData, "fake")), options);
         BatchRefinerResult result = RefineCommand.Run(terminal, refiner, items, options, cancellation);
-        return result.Completed ? [.. items.Select(item => ImageCodec.Load(item.Output))] : throw new OperationCanceledException(cancellation);
+        return result.Completed
+            ? [.. items.Select(item => ImageCodec.Load(item.Output))]
+            : throw new OperationCanceledException(cancellation);
     }
 
     private ImageSet Measure(SpectrumAnalyzer analyzer, List<RgbImage> images)

@@ -1,7 +1,5 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.Arm;
-using System.Runtime.Intrinsics.X86;
 using Stig.Interop;
 using Stig.Interop.Cuda;
 using Stig.Model;
@@ -35,13 +33,17 @@ internal sealed record DoctorReport(
     CudaReport Cuda,
     IReadOnlyList<Problem> Problems)
 {
+    // Those that decide how fast the native core and oneDNN compute.
+    private static readonly string[] TellingFeatures =
+        ["sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "asimd"];
+
     /// <summary>Looks at this machine.</summary>
     public static DoctorReport Examine()
     {
         List<Problem> problems = [];
         NativeCoreReport? core = ExamineCore(problems);
         string? skia = ExamineSkia(problems);
-        if (RuntimeInformation.ProcessArchitecture == global::System.Runtime.InteropServices.Architecture.X64 && !Avx512F.IsSupported)
+        if (RuntimeInformation.ProcessArchitecture == global::System.Runtime.InteropServices.Architecture.X64 && !ProcessorInfo.HasAvx512)
         {
             problems.Add(new(false, "The processor has no AVX-512;", "computing works with AVX2, but is slower."));
         }
@@ -51,9 +53,9 @@ internal sealed record DoctorReport(
             Environment.Version.ToString(),
             SystemName(),
             RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(),
-            ProcessorName(),
+            ProcessorInfo.Name ?? "unknown",
             Environment.ProcessorCount,
-            ProcessorFeatures(),
+            [.. TellingFeatures.Where(ProcessorInfo.Has)],
             ContainerQuota(),
             GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
             core,
@@ -103,33 +105,8 @@ internal sealed record DoctorReport(
         return name is null ? RuntimeInformation.OSDescription : $"{name[key.Length..].Trim('"')}, kernel {Environment.OSVersion.Version}";
     }
 
-    private static string ProcessorName()
-    {
-        const string information = "/proc/cpuinfo", key = "model name";
-        string? line = FirstLine(information, key);
-        return line is null ? "unknown" : line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
-    }
-
     private static string? FirstLine(string path, string start) =>
         File.Exists(path) ? File.ReadLines(path).FirstOrDefault(line => line.StartsWith(start, StringComparison.Ordinal)) : null;
-
-    private static List<string> ProcessorFeatures()
-    {
-        (string Name, bool Has)[] features =
-        [
-            ("sse4.2", Sse42.IsSupported),
-            ("avx", Avx.IsSupported),
-            ("avx2", Avx2.IsSupported),
-            ("fma", Fma.IsSupported),
-            ("avx512f", Avx512F.IsSupported),
-            ("avx512bw", Avx512BW.IsSupported),
-            ("avx512cd", Avx512CD.IsSupported),
-            ("avx512dq", Avx512DQ.IsSupported),
-            ("avx512vl", Avx512F.VL.IsSupported),
-            ("neon", AdvSimd.IsSupported),
-        ];
-        return [.. features.Where(feature => feature.Has).Select(feature => feature.Name)];
-    }
 
     // Control groups limit processor time: version 2 as "quota period" in one file, version 1 in two; "max" and -1 are no limit.
     private static string? ContainerQuota()

@@ -28,7 +28,8 @@ public sealed record Failure(string Line, int Code)
         TrainingDivergedException => From(error, ExitCode.Diverged),
         IOException or UnauthorizedAccessException => From(error, ExitCode.Output),
         OperationCanceledException => new("Interrupted.", ExitCode.Interrupted),
-        _ => new($"Internal error, a defect of this program: {error.GetType().Name}: {OneLine(error)} Run again with --trace and report it.",
+        _ => new(
+            $"Internal error, a defect of this program: {error.GetType().Name}: {OneLine(error)} Run again with --trace and report it.",
             ExitCode.Internal),
     };
 

@@ -6,13 +6,14 @@ using Stig.Cli.Commands;
 
 namespace Stig.Cli;
 
-/// <summary>The <c>stig</c> program: parses the command line, runs a command, turns what goes wrong into one line and an exit code.</summary>
+/// <summary>The <c>stig</c> program: parses the command line, runs a command, turns what goes wrong into one line and an exit
+/// code.</summary>
 public static class StigProgram
 {
     /// <summary>Environment variable that, set to 1, asks for stack traces of errors, as --trace does.</summary>
     public const string TraceVariable = "STIG_TRACE";
 
-    private static readonly Option<bool> s_trace = new("--trace")
+    private static readonly Option<bool> Trace = new("--trace")
     {
         Description = "On an error, show where in the program it arose.",
         Recursive = true,
@@ -47,7 +48,7 @@ public static class StigProgram
         {
             Failure failure = Failure.Of(error);
             terminal.Error(failure.Line);
-            if (parsed.GetValue(s_trace) || Environment.GetEnvironmentVariable(TraceVariable) == "1")
+            if (parsed.GetValue(Trace) || Environment.GetEnvironmentVariable(TraceVariable) == "1")
             {
                 terminal.Error(error.ToString());
             }
@@ -67,7 +68,7 @@ public static class StigProgram
             InfoCommand.Create(terminal),
             DoctorCommand.Create(terminal),
             SelfTestCommand.Create(terminal),
-            s_trace,
+            Trace,
         };
         HelpOption help = root.Options.OfType<HelpOption>().Single();
         var showHelp = new HelpWithExamples((HelpAction)help.Action!);

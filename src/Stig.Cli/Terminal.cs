@@ -10,7 +10,7 @@ namespace Stig.Cli;
 /// </summary>
 public sealed class Terminal
 {
-    private static readonly TimeSpan s_plainInterval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan PlainInterval = TimeSpan.FromSeconds(5);
 
     private readonly TextWriter output;
     private readonly TextWriter error;
@@ -144,7 +144,7 @@ public sealed class Terminal
                 TimeSpan now = clock.Elapsed;
                 string left = fraction is > 0.01 and < 1 ? $", {Duration.Text(now / fraction * (1 - fraction))} left" : "";
                 waiting = string.Create(CultureInfo.InvariantCulture, $"{title}: {100 * fraction,3:F0} %  {status}{left}");
-                if (shown is null || now - shown >= s_plainInterval)
+                if (shown is null || now - shown >= PlainInterval)
                 {
                     Write(now);
                 }

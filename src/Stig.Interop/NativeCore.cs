@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace Stig.Interop;
 
@@ -126,9 +125,9 @@ public static unsafe class NativeCore
         }
     }
 
-    // OpenMP threads wait for work by spinning, by default for milliseconds. On a machine that is busy otherwise that takes the time from those
-    // they wait for (a training step was measured thirty times as slow). libgomp reads this once, when it is loaded; a value that the user
-    // has set stays.
+    // OpenMP threads wait for work by spinning, by default for milliseconds. On a machine that is busy otherwise that takes
+    // the time from those they wait for (a training step was measured thirty times as slow). libgomp reads this once, when it
+    // is loaded; a value that the user has set stays.
     private static void LimitSpinning()
     {
         if (OperatingSystem.IsLinux())
@@ -150,8 +149,7 @@ public static unsafe class NativeCore
             return [""];
         }
 
-        bool avx512 = Avx512F.IsSupported && Avx512BW.IsSupported && Avx512CD.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported;
-        return avx512 ? ["-v4", "-v3"] : ["-v3"];
+        return ProcessorInfo.HasAvx512 ? ["-v4", "-v3"] : ["-v3"];
     }
 }
 

@@ -17,11 +17,13 @@ internal sealed record Bound(double RelativeL2, double Maximum, string Reason)
     /// <summary>A few float32 operations an element.</summary>
     public static Bound Elementwise { get; } = new(4 * Rounding, 8 * Rounding, "a handful of float32 roundings an element");
 
-    /// <summary>A transcendental function in float32, which libraries and vector code approximate to a few units in the last place.</summary>
+    /// <summary>A transcendental function in float32, which libraries and vector code approximate to a few units in the last
+    /// place.</summary>
     public static Bound Transcendental { get; } =
         new(16 * Rounding, 32 * Rounding, "exp or log approximated to a few units in the last place, and a handful of roundings");
 
-    /// <summary>A float32 sum of that many products: roundings add up like a random walk; the factors cover unlucky values and orders.</summary>
+    /// <summary>A float32 sum of that many products: roundings add up like a random walk; the factors cover unlucky values
+    /// and orders.</summary>
     public static Bound Accumulation(int terms, string what) =>
         new((4 + (2 * Math.Sqrt(terms))) * Rounding, (8 + (8 * Math.Sqrt(terms))) * Rounding, $"float32 accumulation over {what}");
 }

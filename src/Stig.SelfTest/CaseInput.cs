@@ -29,7 +29,8 @@ internal sealed record CaseInput(string Name, TensorType Type, InputFill Fill)
         new(name, TensorType.Float(shape), fill) { HasGradient = true, IsParameter = true };
 
     /// <summary>A parameter that the operation updates or reads as a constant.</summary>
-    public static CaseInput State(string name, Shape shape, InputFill fill) => new(name, TensorType.Float(shape), fill) { IsParameter = true };
+    public static CaseInput State(string name, Shape shape, InputFill fill) =>
+        new(name, TensorType.Float(shape), fill) { IsParameter = true };
 
     /// <summary>Draws the values, rounded to what the element type can hold.</summary>
     public Tensor Draw(Random random)
@@ -44,28 +45,33 @@ internal sealed record CaseInput(string Name, TensorType Type, InputFill Fill)
     }
 }
 
-/// <summary>Distributions of inputs. Those for functions with switch points keep clear of them by far more than any error or step.</summary>
+/// <summary>Distributions of inputs. Those for functions with switch points keep clear of them by far more than any error or
+/// step.</summary>
 internal static class Fills
 {
     public static InputFill Normal(double deviation = 1, double mean = 0) =>
         (random, type) => Each(type, _ => mean + (deviation * Gaussian(random)));
 
-    public static InputFill Uniform(double low, double high) => (random, type) => Each(type, _ => low + ((high - low) * random.NextDouble()));
+    public static InputFill Uniform(double low, double high) => (random, type) =>
+        Each(type, _ => low + ((high - low) * random.NextDouble()));
 
     /// <summary>Magnitudes in [0.5, 1.5], random signs: away from the kink of a ReLU.</summary>
     public static InputFill AwayFromZero { get; } =
         (random, type) => Each(type, _ => (0.5 + random.NextDouble()) * (random.Next(2) == 0 ? 1 : -1));
 
     /// <summary>Values in [-0.9, -0.1], [0.1, 0.9] and [1.1, 1.9]: away from the ends of the unit interval.</summary>
-    public static InputFill AwayFromUnitEnds { get; } = (random, type) => Each(type, _ => random.Next(-1, 2) + 0.1 + (0.8 * random.NextDouble()));
+    public static InputFill AwayFromUnitEnds { get; } = (random, type) =>
+        Each(type, _ => random.Next(-1, 2) + 0.1 + (0.8 * random.NextDouble()));
 
     /// <summary>
-    /// Magnitudes in [1, 1.5], signs alternating: every plane has a mean near 0 and a deviation near 1.2, so that its normalised values stay
-    /// away from 0 by more than a half.
+    /// Magnitudes in [1, 1.5], signs alternating: every plane has a mean near 0 and a deviation near 1.2, so that its
+    /// normalised values stay away from 0 by more than a half.
     /// </summary>
-    public static InputFill Alternating { get; } = (random, type) => Each(type, index => (1 + (0.5 * random.NextDouble())) * (index % 2 == 0 ? 1 : -1));
+    public static InputFill Alternating { get; } = (random, type) =>
+        Each(type, index => (1 + (0.5 * random.NextDouble())) * (index % 2 == 0 ? 1 : -1));
 
-    /// <summary>Evenly spaced values in [low, high] in random order: no two are equal, so maxima, minima and their neighbours are clear.</summary>
+    /// <summary>Evenly spaced values in [low, high] in random order: no two are equal, so maxima, minima and their neighbours
+    /// are clear.</summary>
     public static InputFill Distinct(double low, double high) => (random, type) =>
     {
         double[] values = Each(type, index => low + ((high - low) * index / Math.Max(1, type.Shape.Count - 1)));

@@ -11,7 +11,8 @@ internal sealed record Measurement(string What, double RelativeL2, double Maximu
     public bool Passed => RelativeL2 <= Bound.RelativeL2 && Maximum <= Bound.Maximum;
 
     public override string ToString() =>
-        $"{What}: relative L2 error {RelativeL2:E2} (bound {Bound.RelativeL2:E2}), largest {Maximum:E2} (bound {Bound.Maximum:E2}; {Bound.Reason})";
+        $"{What}: relative L2 error {RelativeL2:E2} (bound {Bound.RelativeL2:E2}), "
+        + $"largest {Maximum:E2} (bound {Bound.Maximum:E2}; {Bound.Reason})";
 }
 
 /// <summary>Outcome of a case on an executor.</summary>

@@ -175,8 +175,10 @@ internal static class OperationChecks
         Report report)
     {
         bool all = gradient.Length <= AllCoordinatesUpTo;
-        int[] coordinates = [.. Enumerable.Range(0, all ? gradient.Length : SampledCoordinates).Select(i => all ? i : random.Next(gradient.Length))];
-        double[] expected = Array.ConvertAll(coordinates, coordinate => Difference(operation, inputs, input, cotangent, i => i == coordinate ? 1 : 0));
+        int[] coordinates = [.. Enumerable.Range(0, all ? gradient.Length : SampledCoordinates)
+            .Select(i => all ? i : random.Next(gradient.Length))];
+        double[] expected = Array.ConvertAll(
+            coordinates, coordinate => Difference(operation, inputs, input, cotangent, i => i == coordinate ? 1 : 0));
         double norm = Norm(gradient);
         if (all)
         {
@@ -231,7 +233,8 @@ internal static class OperationChecks
         Value[] outputs = operation.Build(graph, inputs);
         return outputs.Length == operation.Outputs.Count
             ? new Built(graph, inputs, outputs)
-            : throw new ArgumentException($"{operation.Name} builds {outputs.Length} outputs and names {operation.Outputs.Count}.", nameof(operation));
+            : throw new ArgumentException(
+                $"{operation.Name} builds {outputs.Length} outputs and names {operation.Outputs.Count}.", nameof(operation));
     }
 
     private static Value[] AddGradients(OperationCase operation, Built built)

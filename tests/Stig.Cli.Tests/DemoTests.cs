@@ -5,7 +5,7 @@ namespace Stig.Cli.Tests;
 
 public sealed class DemoTests(Workspace workspace)
 {
-    private static readonly string[] s_rows =
+    private static readonly string[] Rows =
         ["fake, as generated", "fake, filter alone", "fake, default model, best", "fake, default model, last", "other real images"];
 
     [Fact]
@@ -18,8 +18,8 @@ public sealed class DemoTests(Workspace workspace)
 
         Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
         string[] table = [.. run.Output.Split('\n').Where(line => line.StartsWith('|'))];
-        Assert.Equal(s_rows.Length + 2, table.Length);
-        double[] distances = [.. s_rows.Select(row => Distance(table, row))];
+        Assert.Equal(Rows.Length + 2, table.Length);
+        double[] distances = [.. Rows.Select(row => Distance(table, row))];
         Assert.True(distances[1] < distances[0], "the filter brings the fakes nearer");
         Assert.True(distances[4] < distances[0], "other real images are nearer than fakes");
         Assert.Equal(table, again.Output.Split('\n').Where(line => line.StartsWith('|')));

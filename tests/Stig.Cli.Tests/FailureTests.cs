@@ -68,7 +68,8 @@ public sealed class FailureTests(Workspace workspace)
         Assert.Equal(ExitCode.Success, run.Code);
         string[] undecodable = [.. damaged.Where(path => !path.EndsWith("tiny.png", StringComparison.Ordinal))];
         Assert.Equal(undecodable.Length, run.ErrorLines.Length);
-        Assert.All(undecodable, path => Assert.Single(run.ErrorLines, line => line.Contains($"skipped {path}: ", StringComparison.Ordinal)));
+        Assert.All(undecodable,
+            path => Assert.Single(run.ErrorLines, line => line.Contains($"skipped {path}: ", StringComparison.Ordinal)));
         Assert.True(File.Exists(Path.Combine(output, "last.safetensors")));
     }
 
@@ -78,7 +79,8 @@ public sealed class FailureTests(Workspace workspace)
         string path = Path.Combine(folder, "empty.png");
         File.WriteAllBytes(path, []);
 
-        CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Path.Combine(folder, "out"), path).AssertFails(ExitCode.Data, path, "empty");
+        CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Path.Combine(folder, "out"), path)
+            .AssertFails(ExitCode.Data, path, "empty");
     }
 
     // A file stands where a folder is needed, or the folder would lie in /proc: root cannot write there either.
@@ -92,7 +94,8 @@ public sealed class FailureTests(Workspace workspace)
         string output = Path.Combine(folder, name);
 
         CliRun refine = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, workspace.Fake);
-        CliRun train = CliRun.Of("train", "--real", workspace.Real, "--fake", workspace.Fake, "--out", output, "--size", "32", "--preset", "filter");
+        CliRun train = CliRun.Of(
+            "train", "--real", workspace.Real, "--fake", workspace.Fake, "--out", output, "--size", "32", "--preset", "filter");
         CliRun demo = CliRun.Of("demo", "--out", output, "--quick");
 
         Assert.All((CliRun[])[refine, train, demo], run => run.AssertFails(ExitCode.Output, output));
@@ -124,7 +127,8 @@ public sealed class FailureTests(Workspace workspace)
         metadata["schema_version"] = "999";
         Write(path, metadata, []);
 
-        CliRun.Of("refine", "--model", path, "--out", Path.Combine(folder, "out"), workspace.Fake).AssertFails(ExitCode.Model, path, "999", "1");
+        CliRun.Of("refine", "--model", path, "--out", Path.Combine(folder, "out"), workspace.Fake)
+            .AssertFails(ExitCode.Model, path, "999", "1");
     }
 
     [Fact]
@@ -174,7 +178,8 @@ public sealed class FailureTests(Workspace workspace)
 
         CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, folder).AssertFails(ExitCode.Data, png, jpeg);
         Assert.False(Path.Exists(output));
-        Assert.Equal(ExitCode.Success, CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, "--format", "same", folder).Code);
+        Assert.Equal(ExitCode.Success,
+            CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, "--format", "same", folder).Code);
         Assert.Equal(["a.jpg", "a.png"], Directory.GetFiles(output).Select(Path.GetFileName).Order());
     }
 
@@ -205,7 +210,8 @@ public sealed class FailureTests(Workspace workspace)
     [Fact]
     public void A_folder_without_a_run_cannot_be_resumed()
     {
-        CliRun.Of("train", "--real", workspace.Real, "--fake", workspace.Fake, "--out", folder, "--resume").AssertFails(ExitCode.Model, folder);
+        CliRun.Of("train", "--real", workspace.Real, "--fake", workspace.Fake, "--out", folder, "--resume")
+            .AssertFails(ExitCode.Model, folder);
     }
 
     // The one place that maps exceptions; the oracle is the documented list.

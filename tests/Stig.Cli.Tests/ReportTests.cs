@@ -22,7 +22,16 @@ public sealed class ReportTests(Workspace workspace)
         Assert.Equal(JsonValueKind.Null, report.GetProperty("spectral_distance").ValueKind);
         using SafeTensorsFile file = SafeTensorsFile.Open(workspace.DefaultModel);
         JsonElement[] tensors = [.. report.GetProperty("tensors").EnumerateArray()];
-        Assert.Equal(file.Tensors.Select(tensor => tensor.Name), tensors.Select(tensor => tensor.GetProperty("name").GetString()));
+        // Weights in the order of the file, which is the network's, then the counters, which the file has first.
+        Assert.Contains(file.Tensors, tensor => tensor.Type == StoredType.I64);
+        Assert.Equal(
+            [
+                .. file.Tensors.Where(tensor => tensor.Type != StoredType.I64),
+                .. file.Tensors.Where(tensor => tensor.Type == StoredType.I64),
+            ],
+            tensors.Select(tensor => file.Tensors.Single(stored => stored.Name == tensor.GetProperty("name").GetString())));
+        Assert.Contains(" 2 steps, 1 pair of images each, ", text.Output, StringComparison.Ordinal);
+        Assert.Contains(" filter in closed form, ", CliRun.Of("info", workspace.FilterModel).Output, StringComparison.Ordinal);
         Assert.Equal(file.Tensors.Sum(tensor => tensor.Count), report.GetProperty("parameters").GetInt64());
         Assert.All(file.Tensors, tensor => Assert.Contains($"{tensor.Name} ", text.Output, StringComparison.Ordinal));
         Assert.All(file.Tensors, tensor => Assert.Contains($"{tensor}\n", text.Output, StringComparison.Ordinal));

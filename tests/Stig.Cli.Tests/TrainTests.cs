@@ -13,11 +13,13 @@ public sealed class TrainTests(Workspace workspace)
     [Fact]
     public void A_run_ends_with_its_distances_and_checkpoints()
     {
-        CliRun result = CliRun.Of([.. Arguments, "--size", "32", "--width", "4", "--steps", "2", "--validate", "2", "--learning-rate", "1e-4"]);
+        CliRun result = CliRun.Of(
+            [.. Arguments, "--size", "32", "--width", "4", "--steps", "2", "--validate", "2", "--learning-rate", "1e-4"]);
 
         Assert.Equal((ExitCode.Success, ""), (result.Code, result.Error));
         string[] lines = result.Output.TrimEnd().Split('\n');
-        Assert.Matches(@"^Spectral distance of held-out fakes from reals: \d+\.\d+ as they are, \d+\.\d+ refined \(step \d\)\.$", lines[^3]);
+        Assert.Matches(
+            @"^Spectral distance of held-out fakes from reals: \d+\.\d+ as they are, \d+\.\d+ refined \(step \d\)\.$", lines[^3]);
         foreach ((string line, string name) in lines[^2..].Zip((string[])["best", "last"]))
         {
             string path = line["Best: ".Length..];

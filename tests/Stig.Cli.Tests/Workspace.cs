@@ -38,7 +38,8 @@ public sealed class Workspace : IDisposable
     private string Train(string preset)
     {
         string run = Path.Combine(Root, preset);
-        CliRun result = CliRun.Of("train", "--real", Real, "--fake", Fake, "--out", run, "--preset", preset, "--size", $"{Size}", "--width", "4",
+        CliRun result = CliRun.Of(
+            "train", "--real", Real, "--fake", Fake, "--out", run, "--preset", preset, "--size", $"{Size}", "--width", "4",
             "--steps", "2", "--validate", "0");
         return result.Code == ExitCode.Success ? Path.Combine(run, "last.safetensors") : throw new InvalidOperationException(result.Error);
     }

@@ -36,7 +36,8 @@ public sealed class OperationChecksTests
     [Fact]
     public void A_result_of_zeros_has_its_own_message() =>
         Assert.Contains(
-            "dst: is all zeros, the oracle is not", Failures(Doubled() with { Build = (graph, x) => [graph.Affine(x[0], 0)], Gradient = null }));
+            "dst: is all zeros, the oracle is not",
+            Failures(Doubled() with { Build = (graph, x) => [graph.Affine(x[0], 0)], Gradient = null }));
 
     [Fact]
     public void A_result_that_is_not_finite_fails() =>

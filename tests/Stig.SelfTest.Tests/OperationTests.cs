@@ -7,7 +7,8 @@ using Stig.SelfTest.Cases;
 
 namespace Stig.SelfTest.Tests;
 
-/// <summary>Every case on the CPU executor. Oracle, bound and its reason are part of each case; inputs are seeded from the case's name.</summary>
+/// <summary>Every case on the CPU executor. Oracle, bound and its reason are part of each case; inputs are seeded from the
+/// case's name.</summary>
 public sealed class OperationTests
 {
     public static TheoryData<string> Names => [.. OperationCases.All.Select(operation => operation.Name)];
@@ -56,7 +57,8 @@ public sealed class WinogradTests
     {
         string isa = NativeCore.Info.DnnlIsa;
         Assert.SkipUnless(
-            isa == "AMX" || isa.StartsWith("AVX-512", StringComparison.Ordinal), $"oneDNN has Winograd on AVX-512 processors only; this is {isa}");
+            isa == "AMX" || isa.StartsWith("AVX-512", StringComparison.Ordinal),
+            $"oneDNN has Winograd on AVX-512 processors only; this is {isa}");
         var graph = new Graph();
         Value x = graph.Input("x", TensorType.Float(1, 64, 33, 47));
         Value w = graph.Parameter("w", new Shape(64, 64, 3, 3));
@@ -75,5 +77,6 @@ public sealed class WinogradTests
         }
     }
 
-    private static float[] Noise(Shape shape) => Array.ConvertAll(Fills.Normal()(new Random(1), TensorType.Float(shape)), value => (float)value);
+    private static float[] Noise(Shape shape) =>
+        Array.ConvertAll(Fills.Normal()(new Random(1), TensorType.Float(shape)), value => (float)value);
 }

@@ -24,7 +24,8 @@ internal static class DemoCommand
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("demo",
-            "Make real-like and generated-like images, train on them, refine held-out ones, and show by how much their spectra come nearer.",
+            "Make real-like and generated-like images, train on them, refine held-out ones, "
+            + "and show by how much their spectra come nearer.",
             "stig demo", "stig demo --out somewhere --seed 7")
         {
             output, seed, quick, device, threads,

@@ -11,7 +11,8 @@ internal static class DoctorCommand
     public static Command Create(Terminal terminal)
     {
         Option<bool> json = CommonOptions.Json();
-        StigCommand command = new("doctor", "Show the machine, the libraries in use, and what is missing.", "stig doctor", "stig doctor --json")
+        StigCommand command = new("doctor", "Show the machine, the libraries in use, and what is missing.",
+            "stig doctor", "stig doctor --json")
         {
             json,
         };

@@ -39,8 +39,10 @@ internal static class InfoCommand
     {
         CheckpointInfo info = Checkpoint.ReadInfo(path);
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        // Files keep the widest type first, PyTorch's batch counters; the weights, in the order of the network, tell more.
         List<TensorReport> tensors =
-            [.. file.Tensors.Select(tensor => new TensorReport(tensor.Name, tensor.Type.ToString(), tensor.Shape, tensor.Count))];
+            [.. file.Tensors.OrderBy(tensor => tensor.Type == StoredType.I64)
+                .Select(tensor => new TensorReport(tensor.Name, tensor.Type.ToString(), tensor.Shape, tensor.Count))];
         return new ModelReport(
             path,
             new FileInfo(path).Length,
@@ -74,7 +76,8 @@ internal static class InfoCommand
         facts.Add(("step", report.Step.ToString(CultureInfo.InvariantCulture)));
         facts.Add(("spectral distance", report.SpectralDistance?.ToString("F4", CultureInfo.InvariantCulture) ?? "not measured"));
         facts.Add(("training", report.Training is null ? "not stored" : TrainingText(report.Training)));
-        facts.Add(("tensors", string.Create(CultureInfo.InvariantCulture, $"{report.Tensors.Count}, {report.Parameters:N0} values in all")));
+        facts.Add(("tensors",
+            string.Create(CultureInfo.InvariantCulture, $"{report.Tensors.Count}, {report.Parameters:N0} values in all")));
         foreach ((string name, string value) in facts)
         {
             terminal.Line($"{name,-18} {value}");
@@ -89,11 +92,18 @@ internal static class InfoCommand
 
     private static string TrainingText(TrainingOptions training)
     {
+        if (!training.Architecture.HasNetwork)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"filter in closed form, seed {training.Seed}");
+        }
+
         LossWeights losses = training.Losses;
         return string.Create(CultureInfo.InvariantCulture,
-            $"{training.Steps} steps of {training.Batch}, learning rate {training.LearningRate}, seed {training.Seed}, "
-            + $"weights: adversarial {losses.Adversarial}, profile {losses.Profile}, contrastive {losses.Contrastive}, identity {losses.Identity}, similarity {losses.Similarity}, "
-            + $"low frequency {losses.LowFrequency}");
+            $"{training.Steps} {(training.Steps == 1 ? "step" : "steps")}, "
+            + $"{training.Batch} {(training.Batch == 1 ? "pair" : "pairs")} of images each, "
+            + $"learning rate {training.LearningRate}, seed {training.Seed}, weights: adversarial {losses.Adversarial}, "
+            + $"profile {losses.Profile}, contrastive {losses.Contrastive}, identity {losses.Identity}, "
+            + $"similarity {losses.Similarity}, low frequency {losses.LowFrequency}");
     }
 }
 
@@ -113,6 +123,7 @@ internal sealed record ModelReport(
 /// <summary>A tensor of a checkpoint.</summary>
 internal sealed record TensorReport(string Name, string Type, IReadOnlyList<long> Shape, long Elements);
 
-[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true)]
+[JsonSourceGenerationOptions(
+    WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(ModelReport))]
 internal sealed partial class InfoJson : JsonSerializerContext;

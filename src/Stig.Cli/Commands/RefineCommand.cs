@@ -64,7 +64,8 @@ internal static class RefineCommand
             using var interruption = new Interruption(terminal);
             Stopwatch clock = Stopwatch.StartNew();
             BatchRefinerResult result = Run(terminal, refiner, items, options, interruption.Token);
-            terminal.Line($"Refined {result.Refined} of {items.Count} images into {options.OutputFolder} in {Duration.Text(clock.Elapsed)}.");
+            terminal.Line(
+                $"Refined {result.Refined} of {items.Count} images into {options.OutputFolder} in {Duration.Text(clock.Elapsed)}.");
             if (!result.Completed)
             {
                 terminal.Warn($"interrupted after {result.Refined} of {items.Count} images");

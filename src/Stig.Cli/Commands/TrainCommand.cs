@@ -30,7 +30,8 @@ internal static class TrainCommand
             HelpName = "RUN",
             Required = true,
         };
-        Option<Preset> preset = CommonOptions.Choice<Preset>("--preset", "default: the closed-form filter and a network that learns the rest. "
+        Option<Preset> preset = CommonOptions.Choice<Preset>("--preset",
+            "default: the closed-form filter and a network that learns the rest. "
             + "official: as the paper's program computes. filter: the closed form alone, in seconds.");
         Option<int> size = CommonOptions.Positive(new Option<int>("--size")
         {
@@ -88,13 +89,15 @@ internal static class TrainCommand
         Option<bool> resume = new("--resume") { Description = "Go on from the run's last checkpoint, with its options." };
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
-        StigCommand command = new("train", "Train a model on a folder of real and a folder of generated images. The images need not be pairs.",
+        StigCommand command = new("train",
+            "Train a model on a folder of real and a folder of generated images. The images need not be pairs.",
             "stig train --real photos --fake generated --out run",
             "stig train --real photos --fake generated --out quick --preset filter",
             "stig train --real photos --fake generated --out small --size 128 --width 32 --steps 500",
             "stig train --real photos --fake generated --out run --resume --steps 5000")
         {
-            real, fake, output, preset, steps, epochs, size, crop, width, batch, learningRate, seed, validate, interval, resume, device, threads,
+            real, fake, output, preset, steps, epochs, size, crop, width, batch, learningRate, seed, validate, interval, resume,
+            device, threads,
         };
         command.Validators.Add(result =>
         {

@@ -19,8 +19,9 @@ namespace Stig.Model.Checkpoints;
 public sealed record CheckpointInfo(ModelArchitecture Architecture, long Step, TrainingOptions? Training, double? SpectralDistance);
 
 /// <summary>
-/// Checkpoints: safetensors files with PyTorch's tensor names and order, and metadata (schema version, architecture, step, options). A model
-/// file holds what refinement needs; a training file also holds discriminators, projection heads and Adam's moments.
+/// Checkpoints: safetensors files with PyTorch's tensor names and order, and metadata (schema version, architecture, step,
+/// options). A model file holds what refinement needs; a training file also holds discriminators, projection heads and Adam's
+/// moments.
 /// </summary>
 public static class Checkpoint
 {
@@ -87,7 +88,8 @@ public static class Checkpoint
         CheckpointInfo info = ReadInfo(file);
         if (info.Training is not TrainingOptions options)
         {
-            throw new CheckpointException($"{path} holds no training options; it cannot be resumed. Resume from last.safetensors of a run.");
+            throw new CheckpointException(
+                $"{path} holds no training options; it cannot be resumed. Resume from last.safetensors of a run.");
         }
 
         foreach ((string name, Shape shape) in TrainingTensors(options))
@@ -102,7 +104,7 @@ public static class Checkpoint
     internal static IEnumerable<ParameterSpec> ModelParameters(ModelArchitecture architecture)
     {
         IEnumerable<ParameterSpec> filter = architecture.HasFilter
-            ? [new ParameterSpec(Translator.FilterName, new Shape(3, architecture.Size, architecture.Size), Initializer.Zero, Trained: false)]
+            ? [new(Translator.FilterName, new Shape(3, architecture.Size, architecture.Size), Initializer.Zero, Trained: false)]
             : [];
         return architecture.HasNetwork ? filter.Concat(architecture.Generator.Parameters()) : filter;
     }
@@ -164,10 +166,12 @@ public static class Checkpoint
     {
         if (file.Metadata.GetValueOrDefault("format") != Format)
         {
-            throw new CheckpointException($"{file.Path} is a safetensors file but not a STIG checkpoint (its metadata lacks format = {Format}).");
+            throw new CheckpointException(
+                $"{file.Path} is a safetensors file but not a STIG checkpoint (its metadata lacks format = {Format}).");
         }
 
-        if (!int.TryParse(file.Metadata.GetValueOrDefault("schema_version"), NumberStyles.None, CultureInfo.InvariantCulture, out int version)
+        string? schema = file.Metadata.GetValueOrDefault("schema_version");
+        if (!int.TryParse(schema, NumberStyles.None, CultureInfo.InvariantCulture, out int version)
             || version != SchemaVersion)
         {
             throw new CheckpointException($"{file.Path} has schema version {file.Metadata.GetValueOrDefault("schema_version", "none")}, "
@@ -190,9 +194,12 @@ public static class Checkpoint
     }
 
     private static double? Distance(SafeTensorsFile file) =>
-        double.TryParse(file.Metadata.GetValueOrDefault("spectral_distance"), CultureInfo.InvariantCulture, out double distance) ? distance : null;
+        double.TryParse(file.Metadata.GetValueOrDefault("spectral_distance"), CultureInfo.InvariantCulture, out double distance)
+            ? distance
+            : null;
 
-    private static T? Parse<T>(SafeTensorsFile file, string key, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) where T : class
+    private static T? Parse<T>(
+        SafeTensorsFile file, string key, System.Text.Json.Serialization.Metadata.JsonTypeInfo<T> type) where T : class
     {
         if (!file.Metadata.TryGetValue(key, out string? text))
         {
@@ -211,7 +218,8 @@ public static class Checkpoint
 }
 
 /// <summary>JSON of what is stored in checkpoints and run folders.</summary>
-[JsonSourceGenerationOptions(WriteIndented = false, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
+[JsonSourceGenerationOptions(WriteIndented = false, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
+    UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(ModelArchitecture))]
 [JsonSerializable(typeof(TrainingOptions))]
 internal sealed partial class ModelJson : JsonSerializerContext;

@@ -7,8 +7,8 @@ namespace Stig.Model.Data;
 /// the least recently used one would then always drop the one wanted soonest.</remarks>
 internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> files, DatasetOptions options, CacheBudget budget)
 {
-    private readonly RgbImage?[] _kept = new RgbImage?[files.Count];
-    private readonly string?[] _failures = new string?[files.Count];
+    private readonly RgbImage?[] kept = new RgbImage?[files.Count];
+    private readonly string?[] failures = new string?[files.Count];
 
     public ImageDomain Domain => domain;
 
@@ -17,12 +17,12 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
     /// <summary>The image at an index, resized where the options say so, or null where its file cannot be decoded.</summary>
     public RgbImage? TryGet(int index)
     {
-        if (Volatile.Read(ref _kept[index]) is { } kept)
+        if (Volatile.Read(ref kept[index]) is { } found)
         {
-            return kept;
+            return found;
         }
 
-        if (Volatile.Read(ref _failures[index]) is not null)
+        if (Volatile.Read(ref failures[index]) is not null)
         {
             return null;
         }
@@ -34,7 +34,7 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
         }
         catch (ImageFormatException error)
         {
-            if (Interlocked.CompareExchange(ref _failures[index], error.Message, null) is null)
+            if (Interlocked.CompareExchange(ref failures[index], error.Message, null) is null)
             {
                 options.Report?.Invoke($"skipped {error.Message}");
             }
@@ -48,7 +48,7 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
             image = Resampler.Resize(image, options.Size, options.Size, filter);
         }
 
-        if (budget.TryTake(image.Pixels.Length) && Interlocked.CompareExchange(ref _kept[index], image, null) is not null)
+        if (budget.TryTake(image.Pixels.Length) && Interlocked.CompareExchange(ref kept[index], image, null) is not null)
         {
             budget.Return(image.Pixels.Length);
         }
@@ -59,7 +59,7 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
     /// <summary>The exception to throw when an epoch has no image at all.</summary>
     public ImageDataException NoneDecodes()
     {
-        string first = _failures.FirstOrDefault(failure => failure is not null) ?? "";
+        string first = failures.FirstOrDefault(failure => failure is not null) ?? "";
         return new ImageDataException($"None of the {files.Count} {Name(domain)} images can be used. The first: {first}");
     }
 
@@ -69,11 +69,11 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
 /// <summary>Bytes that several pools share.</summary>
 internal sealed class CacheBudget(long bytes)
 {
-    private long _left = bytes;
+    private long left = bytes;
 
     public bool TryTake(long size)
     {
-        if (Interlocked.Add(ref _left, -size) >= 0)
+        if (Interlocked.Add(ref left, -size) >= 0)
         {
             return true;
         }
@@ -82,5 +82,5 @@ internal sealed class CacheBudget(long bytes)
         return false;
     }
 
-    public void Return(long size) => Interlocked.Add(ref _left, size);
+    public void Return(long size) => Interlocked.Add(ref left, size);
 }

@@ -12,7 +12,7 @@ internal readonly struct KeyedPermutation(int count, ulong key)
     // Twice the rounds that theory asks for: with halves of a bit or two each round does little.
     private const int Rounds = 8;
 
-    private readonly int _halfBits = Math.Max(1, (BitOperations.Log2((uint)Math.Max(1, count - 1)) + 2) / 2);
+    private readonly int halfBits = Math.Max(1, (BitOperations.Log2((uint)Math.Max(1, count - 1)) + 2) / 2);
 
     /// <summary>Entry <paramref name="position"/> of the permutation.</summary>
     public int this[int position]
@@ -32,13 +32,13 @@ internal readonly struct KeyedPermutation(int count, ulong key)
 
     private ulong Encrypt(ulong value)
     {
-        ulong mask = (1UL << _halfBits) - 1;
-        ulong left = value >> _halfBits, right = value & mask;
+        ulong mask = (1UL << halfBits) - 1;
+        ulong left = value >> halfBits, right = value & mask;
         for (ulong round = 0; round < Rounds; round++)
         {
             (left, right) = (right, left ^ (SplitMix64.Hash(key, round, right) & mask));
         }
 
-        return (left << _halfBits) | right;
+        return (left << halfBits) | right;
     }
 }

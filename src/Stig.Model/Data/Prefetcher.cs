@@ -5,14 +5,14 @@ namespace Stig.Model.Data;
 /// <summary>Writes the batch of a step, as <see cref="UnpairedDataset.Fill"/> does; must be safe for use by several
 /// threads.</summary>
 /// <param name="step">The step.</param>
-/// <param name="real">Receives the real images.</param>
-/// <param name="fake">Receives the fake images.</param>
+/// <param name="real">Receives the real images, [B, 3, S, S] intensities in [0,1].</param>
+/// <param name="fake">Receives the fake images, [B, 3, S, S] intensities in [0,1].</param>
 public delegate void BatchSource(long step, Span<float> real, Span<float> fake);
 
 /// <summary>A batch on loan from a <see cref="Prefetcher"/>.</summary>
 /// <param name="Step">The step it belongs to.</param>
-/// <param name="Real">The real images, in pinned memory.</param>
-/// <param name="Fake">The fake images, in pinned memory.</param>
+/// <param name="Real">The real images, as the source wrote them, in pinned memory.</param>
+/// <param name="Fake">The fake images, as the source wrote them, in pinned memory.</param>
 public readonly record struct PrefetchedBatch(long Step, ReadOnlyMemory<float> Real, ReadOnlyMemory<float> Fake);
 
 /// <summary>Prepares the batches of steps k, k + 1, ... on threads of its own and hands them out in order.</summary>
@@ -20,15 +20,15 @@ public readonly record struct PrefetchedBatch(long Step, ReadOnlyMemory<float> R
 /// with. Nothing is allocated after construction. One consumer at a time.</remarks>
 public sealed class Prefetcher : IDisposable
 {
-    private readonly BatchSource _source;
-    private readonly Buffer[] _ring;
-    private readonly Thread[] _workers;
-    private readonly Lock _lock = new();
-    private readonly SemaphoreSlim _free;
-    private long _nextToFill;
-    private long _nextToHandOut;
-    private bool _onLoan;
-    private volatile bool _stopping;
+    private readonly BatchSource source;
+    private readonly Buffer[] ring;
+    private readonly Thread[] workers;
+    private readonly Lock gate = new();
+    private readonly SemaphoreSlim free;
+    private long nextToFill;
+    private long nextToHandOut;
+    private bool onLoan;
+    private volatile bool stopping;
 
     /// <summary>Starts preparing.</summary>
     /// <param name="source">Writes a batch.</param>
@@ -36,6 +36,7 @@ public sealed class Prefetcher : IDisposable
     /// <param name="firstStep">The first step k, at least 0.</param>
     /// <param name="depth">Batches held at a time, the one on loan included, at least 2.</param>
     /// <param name="threads">Threads that prepare batches, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number is outside its range.</exception>
     public Prefetcher(BatchSource source, int batchLength, long firstStep = 0, int depth = 4, int threads = 1)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -43,20 +44,20 @@ public sealed class Prefetcher : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
         ArgumentOutOfRangeException.ThrowIfLessThan(depth, 2);
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
-        _source = source;
-        _ring = new Buffer[depth];
+        this.source = source;
+        ring = new Buffer[depth];
         for (int i = 0; i < depth; i++)
         {
-            _ring[i] = new Buffer(batchLength);
+            ring[i] = new Buffer(batchLength);
         }
 
-        _free = new SemaphoreSlim(depth);
-        _nextToFill = _nextToHandOut = firstStep;
-        _workers = new Thread[Math.Min(threads, depth)];
-        for (int i = 0; i < _workers.Length; i++)
+        free = new SemaphoreSlim(depth);
+        nextToFill = nextToHandOut = firstStep;
+        workers = new Thread[Math.Min(threads, depth)];
+        for (int i = 0; i < workers.Length; i++)
         {
-            _workers[i] = new Thread(Work) { IsBackground = true, Name = $"stig batches {i}" };
-            _workers[i].Start();
+            workers[i] = new Thread(Work) { IsBackground = true, Name = $"stig batches {i}" };
+            workers[i].Start();
         }
     }
 
@@ -65,15 +66,15 @@ public sealed class Prefetcher : IDisposable
     /// <remarks>An exception of the source comes out here, at the step it belongs to, and again at every further call.</remarks>
     public PrefetchedBatch Next()
     {
-        ObjectDisposedException.ThrowIf(_stopping, this);
-        if (_onLoan)
+        ObjectDisposedException.ThrowIf(stopping, this);
+        if (onLoan)
         {
-            _onLoan = false;
-            _nextToHandOut++;
-            _free.Release();
+            onLoan = false;
+            nextToHandOut++;
+            free.Release();
         }
 
-        Buffer buffer = _ring[_nextToHandOut % _ring.Length];
+        Buffer buffer = ring[nextToHandOut % ring.Length];
         buffer.Filled.Wait();
         if (buffer.Failure is { } failure)
         {
@@ -82,28 +83,28 @@ public sealed class Prefetcher : IDisposable
             failure.Throw();
         }
 
-        _onLoan = true;
-        return new PrefetchedBatch(_nextToHandOut, buffer.Real, buffer.Fake);
+        onLoan = true;
+        return new PrefetchedBatch(nextToHandOut, buffer.Real, buffer.Fake);
     }
 
     /// <summary>Stops the threads and waits for batches in preparation to end. For the consumer to call, not while it waits in
     /// <see cref="Next"/>.</summary>
     public void Dispose()
     {
-        if (_stopping)
+        if (stopping)
         {
             return;
         }
 
-        _stopping = true;
-        _free.Release(_workers.Length);
-        foreach (Thread worker in _workers)
+        stopping = true;
+        free.Release(workers.Length);
+        foreach (Thread worker in workers)
         {
             worker.Join();
         }
 
-        _free.Dispose();
-        foreach (Buffer buffer in _ring)
+        free.Dispose();
+        foreach (Buffer buffer in ring)
         {
             buffer.Filled.Dispose();
         }
@@ -113,22 +114,22 @@ public sealed class Prefetcher : IDisposable
     {
         while (true)
         {
-            _free.Wait();
-            if (_stopping)
+            free.Wait();
+            if (stopping)
             {
                 return;
             }
 
             long step;
-            lock (_lock)
+            lock (gate)
             {
-                step = _nextToFill++;
+                step = nextToFill++;
             }
 
-            Buffer buffer = _ring[step % _ring.Length];
+            Buffer buffer = ring[step % ring.Length];
             try
             {
-                _source(step, buffer.Real, buffer.Fake);
+                source(step, buffer.Real, buffer.Fake);
             }
             catch (Exception error)
             {

@@ -17,9 +17,8 @@ public sealed class UnpairedDataset
     // Purposes that the seed is hashed with, so that no two drawings share their random bits.
     private const ulong OrderPurpose = 0, WindowPurpose = 1, SplitPurpose = 2;
 
-    private readonly DatasetOptions _options;
-    private readonly ImagePool _real;
-    private readonly ImagePool _fake;
+    private readonly ImagePool realPool;
+    private readonly ImagePool fakePool;
 
     /// <summary>Makes a data set of two lists of files.</summary>
     /// <param name="real">The real images.</param>
@@ -40,26 +39,26 @@ public sealed class UnpairedDataset
             throw new ImageDataException($"There are {real.Count} real and {fake.Count} fake images; at least one of each is needed.");
         }
 
-        _options = options;
+        Options = options;
         var budget = new CacheBudget(options.CacheBytes);
-        _real = new ImagePool(ImageDomain.Real, real, options, budget);
-        _fake = new ImagePool(ImageDomain.Fake, fake, options, budget);
+        realPool = new ImagePool(ImageDomain.Real, real, options, budget);
+        fakePool = new ImagePool(ImageDomain.Fake, fake, options, budget);
     }
 
     /// <summary>The options it was made with.</summary>
-    public DatasetOptions Options => _options;
+    public DatasetOptions Options { get; }
 
     /// <summary>The real images' files.</summary>
-    public IReadOnlyList<ImageFile> Real => _real.Files;
+    public IReadOnlyList<ImageFile> Real => realPool.Files;
 
     /// <summary>The fake images' files.</summary>
-    public IReadOnlyList<ImageFile> Fake => _fake.Files;
+    public IReadOnlyList<ImageFile> Fake => fakePool.Files;
 
     /// <summary>Values of one domain's batch: B x 3 x S x S.</summary>
-    public int BatchLength => checked(_options.Batch * ImageLength);
+    public int BatchLength => checked(Options.Batch * ImageLength);
 
     /// <summary>Values of one image: 3 x S x S.</summary>
-    public int ImageLength => checked(3 * _options.Size * _options.Size);
+    public int ImageLength => checked(3 * Options.Size * Options.Size);
 
     /// <summary>Writes the batch of a step.</summary>
     /// <param name="step">The step, from 0.</param>
@@ -72,12 +71,12 @@ public sealed class UnpairedDataset
         ArgumentOutOfRangeException.ThrowIfNegative(step);
         ThrowUnlessLength(real, BatchLength, nameof(real));
         ThrowUnlessLength(fake, BatchLength, nameof(fake));
-        for (int slot = 0; slot < _options.Batch; slot++)
+        for (int slot = 0; slot < Options.Batch; slot++)
         {
-            long drawing = checked(step * _options.Batch + slot);
-            (RgbImage realImage, RgbImage fakeImage) = _options.OfficialPairing
+            long drawing = checked(step * Options.Batch + slot);
+            (RgbImage realImage, RgbImage fakeImage) = Options.OfficialPairing
                 ? DrawPair(drawing)
-                : (Draw(_real, drawing), Draw(_fake, drawing));
+                : (Draw(realPool, drawing), Draw(fakePool, drawing));
             WriteWindow(realImage, ImageDomain.Real, drawing, real.Slice(slot * ImageLength, ImageLength));
             WriteWindow(fakeImage, ImageDomain.Fake, drawing, fake.Slice(slot * ImageLength, ImageLength));
         }
@@ -94,7 +93,7 @@ public sealed class UnpairedDataset
     public bool TryRead(ImageDomain domain, int index, Span<float> image)
     {
         ThrowUnlessLength(image, ImageLength, nameof(image));
-        ImagePool pool = domain == ImageDomain.Real ? _real : _fake;
+        ImagePool pool = domain == ImageDomain.Real ? realPool : fakePool;
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, pool.Files.Count);
         if (pool.TryGet(index) is not { } found)
@@ -115,25 +114,25 @@ public sealed class UnpairedDataset
     public (UnpairedDataset Training, UnpairedDataset Validation) Split(int validationCount, ulong seed)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(validationCount, 1);
-        (List<ImageFile> realTraining, List<ImageFile> realValidation) = Split(_real, validationCount, seed);
-        (List<ImageFile> fakeTraining, List<ImageFile> fakeValidation) = Split(_fake, validationCount, seed);
-        return (new UnpairedDataset(realTraining, fakeTraining, _options),
-                new UnpairedDataset(realValidation, fakeValidation, _options));
+        (List<ImageFile> realTraining, List<ImageFile> realValidation) = Split(realPool, validationCount, seed);
+        (List<ImageFile> fakeTraining, List<ImageFile> fakeValidation) = Split(fakePool, validationCount, seed);
+        return (new UnpairedDataset(realTraining, fakeTraining, Options),
+                new UnpairedDataset(realValidation, fakeValidation, Options));
     }
 
     private (List<ImageFile> Training, List<ImageFile> Validation) Split(ImagePool pool, int validationCount, ulong seed)
     {
-        int count = _options.OfficialPairing ? Math.Min(_real.Files.Count, _fake.Files.Count) : pool.Files.Count;
+        int count = Options.OfficialPairing ? Math.Min(realPool.Files.Count, fakePool.Files.Count) : pool.Files.Count;
         // Pairs stay together by being drawn by the same key.
-        ulong domain = _options.OfficialPairing ? 0UL : (ulong)pool.Domain;
+        ulong domain = Options.OfficialPairing ? 0UL : (ulong)pool.Domain;
         var order = new KeyedPermutation(count, SplitMix64.Hash(seed, SplitPurpose, domain));
         var heldOut = new HashSet<int>();
         var unusable = new HashSet<int>();
         for (int position = 0; position < count && heldOut.Count < validationCount; position++)
         {
             int index = order[position];
-            bool usable = _options.OfficialPairing
-                ? _real.TryGet(index) is not null && _fake.TryGet(index) is not null
+            bool usable = Options.OfficialPairing
+                ? realPool.TryGet(index) is not null && fakePool.TryGet(index) is not null
                 : pool.TryGet(index) is not null;
             (usable ? heldOut : unusable).Add(index);
         }
@@ -162,7 +161,7 @@ public sealed class UnpairedDataset
     {
         int count = pool.Files.Count;
         (long epoch, long position) = Math.DivRem(drawing, count);
-        var order = new KeyedPermutation(count, SplitMix64.Hash(_options.Seed, OrderPurpose, (ulong)pool.Domain, (ulong)epoch));
+        var order = new KeyedPermutation(count, SplitMix64.Hash(Options.Seed, OrderPurpose, (ulong)pool.Domain, (ulong)epoch));
         for (int attempt = 0; attempt < count; attempt++)
         {
             if (pool.TryGet(order[(int)((position + attempt) % count)]) is { } image)
@@ -176,11 +175,11 @@ public sealed class UnpairedDataset
 
     private (RgbImage Real, RgbImage Fake) DrawPair(long drawing)
     {
-        int count = Math.Min(_real.Files.Count, _fake.Files.Count);
+        int count = Math.Min(realPool.Files.Count, fakePool.Files.Count);
         for (int attempt = 0; attempt < count; attempt++)
         {
             int index = (int)((drawing + attempt) % count);
-            if (_real.TryGet(index) is { } real && _fake.TryGet(index) is { } fake)
+            if (realPool.TryGet(index) is { } real && fakePool.TryGet(index) is { } fake)
             {
                 return (real, fake);
             }
@@ -191,24 +190,24 @@ public sealed class UnpairedDataset
 
     private void WriteWindow(RgbImage image, ImageDomain domain, long drawing, Span<float> planes)
     {
-        if (_options.Crop != CropMode.Random)
+        if (Options.Crop != CropMode.Random)
         {
             WriteMiddle(image, planes);
             return;
         }
 
-        var random = new SplitMix64(SplitMix64.Hash(_options.Seed, WindowPurpose, (ulong)domain, (ulong)drawing));
-        image.ToPlanar(planes, Start(image.Width, ref random), Start(image.Height, ref random), _options.Size, _options.Size);
+        var random = new SplitMix64(SplitMix64.Hash(Options.Seed, WindowPurpose, (ulong)domain, (ulong)drawing));
+        image.ToPlanar(planes, Start(image.Width, ref random), Start(image.Height, ref random), Options.Size, Options.Size);
     }
 
     private void WriteMiddle(RgbImage image, Span<float> planes) =>
-        image.ToPlanar(planes, Middle(image.Width), Middle(image.Height), _options.Size, _options.Size);
+        image.ToPlanar(planes, Middle(image.Width), Middle(image.Height), Options.Size, Options.Size);
 
     private int Start(int length, ref SplitMix64 random) =>
-        length > _options.Size ? random.Next(length - _options.Size + 1) : Middle(length);
+        length > Options.Size ? random.Next(length - Options.Size + 1) : Middle(length);
 
     // Rounded down for a window within the image as well as for one around it.
-    private int Middle(int length) => (length - _options.Size) >> 1;
+    private int Middle(int length) => (length - Options.Size) >> 1;
 
     private static void ThrowUnlessLength(ReadOnlySpan<float> values, int length, string name)
     {

@@ -1,9 +1,10 @@
 namespace Stig.Model.Evaluation;
 
 /// <summary>
-/// How far the spectra of a set of images are from those of real ones, as distributions over images: the unbiased energy distance between their
-/// bands, and between their peaks. Unlike <see cref="LogFrequencyDistance"/> it sees narrow peaks and the spread between images. Features are
-/// standardised by mean and standard deviation (divisor n) of the reals that a method was fitted to, never by those it is judged on.
+/// How far the spectra of a set of images are from those of real ones, as distributions over images: the unbiased energy
+/// distance between their bands, and between their peaks. Unlike <see cref="LogFrequencyDistance"/> it sees narrow peaks and
+/// the spread between images. Features are standardised by mean and standard deviation (divisor n) of the reals that a method
+/// was fitted to, never by those it is judged on.
 /// </summary>
 public sealed class BandPeakDistance
 {

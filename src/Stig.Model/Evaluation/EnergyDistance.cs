@@ -1,9 +1,9 @@
 namespace Stig.Model.Evaluation;
 
 /// <summary>
-/// Energy distance (Szekely and Rizzo 2013) with the Euclidean norm: 2 E|X - Y| - E|X - X'| - E|Y - Y'|, zero if and only if the distributions
-/// are the same. Estimated without bias: a vector is not paired with itself, so that two samples of one distribution give a negative value
-/// as often as a positive one.
+/// Energy distance (Szekely and Rizzo 2013) with the Euclidean norm: 2 E|X - Y| - E|X - X'| - E|Y - Y'|, zero if and only if
+/// the distributions are the same. Estimated without bias: a vector is not paired with itself, so that two samples of one
+/// distribution give a negative value as often as a positive one.
 /// </summary>
 public static class EnergyDistance
 {
@@ -70,7 +70,8 @@ public static class EnergyDistance
         ArgumentNullException.ThrowIfNull(y);
         if (x.Count < least || y.Count < least)
         {
-            throw new ArgumentException($"An energy distance needs at least {least} vectors a sample, not {x.Count} and {y.Count}.", nameof(x));
+            throw new ArgumentException(
+                $"An energy distance needs at least {least} vectors a sample, not {x.Count} and {y.Count}.", nameof(x));
         }
 
         if (x.Concat(y).Any(vector => vector.Length != x[0].Length))

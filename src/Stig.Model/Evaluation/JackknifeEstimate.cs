@@ -1,7 +1,8 @@
 namespace Stig.Model.Evaluation;
 
 /// <summary>
-/// A statistic of a set of units (images, or pairs of images) with its jackknife: what it would be without each of them (Efron and Stein 1981).
+/// A statistic of a set of units (images, or pairs of images) with its jackknife: what it would be without each of them
+/// (Efron and Stein 1981).
 /// </summary>
 public sealed class JackknifeEstimate
 {
@@ -50,7 +51,8 @@ public sealed class JackknifeEstimate
             : throw new ArgumentException($"{LeaveOneOut.Count} units cannot be paired with {other.LeaveOneOut.Count}.", nameof(other));
     }
 
-    /// <summary>Average of a statistic over folds whose units are different ones, and its standard error sqrt(sum of squares)/folds.</summary>
+    /// <summary>Average of a statistic over folds whose units are different ones, and its standard error sqrt(sum of
+    /// squares)/folds.</summary>
     /// <param name="folds">The folds, at least one.</param>
     /// <exception cref="ArgumentException">There is no fold.</exception>
     public static (double Value, double StandardError) Average(IReadOnlyList<JackknifeEstimate> folds)

@@ -2,8 +2,9 @@ namespace Stig.Model.Evaluation;
 
 /// <summary>
 /// How well a linear classifier, trained anew, tells real images from others by their spectra: 0.5 is chance, 1 perfect. Features are log
-/// magnitudes averaged over 8 x 8 blocks of each channel, standardised on the training part; the classifier is ridge regression to +1 (real)
-/// and -1 in its dual form, (Z Z^T / p + 0.01 I) a = t with p features; each image is scored by the classifier of the fold it was left out of.
+/// magnitudes averaged over 8 x 8 blocks of each channel, standardised on the training part; the classifier is ridge
+/// regression to +1 (real) and -1 in its dual form, (Z Z^T / p + 0.01 I) a = t with p features; each image is scored by the
+/// classifier of the fold it was left out of.
 /// </summary>
 public static class LinearDetector
 {
@@ -69,7 +70,8 @@ public static class LinearDetector
     }
 
     /// <summary>
-    /// Area under the ROC curve: the probability that a positive scores higher than a negative, a tie counting half (Mann and Whitney 1947).
+    /// Area under the ROC curve: the probability that a positive scores higher than a negative, a tie counting half (Mann and
+    /// Whitney 1947).
     /// </summary>
     /// <param name="positives">Scores of one class, at least one.</param>
     /// <param name="negatives">Scores of the other class, at least one.</param>

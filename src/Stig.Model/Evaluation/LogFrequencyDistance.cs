@@ -1,13 +1,14 @@
 namespace Stig.Model.Evaluation;
 
 /// <summary>
-/// Log-frequency distance of a set of images from a set of real ones (Lee, Jung, Seo 2024): ln(1 + sum of d^2), d the difference of the sets'
-/// <see cref="SpectrumStatistics.MeanNormalized"/> times 255, summed over channels and frequencies. Lower is nearer. It does not see the spread
-/// between images. The order of channels does not matter, as long as both sets have the same.
+/// Log-frequency distance of a set of images from a set of real ones (Lee, Jung, Seo 2024): ln(1 + sum of d^2), d the
+/// difference of the sets' <see cref="SpectrumStatistics.MeanNormalized"/> times 255, summed over channels and frequencies.
+/// Lower is nearer. It does not see the spread between images. The order of channels does not matter, as long as both sets
+/// have the same.
 /// </summary>
 /// <param name="Official">
-/// As the authors' program prints it: means rounded down to 8 bits; differences and their squares taken modulo 256, so that a difference of 16
-/// or more is not counted for what it is.
+/// As the authors' program prints it: means rounded down to 8 bits; differences and their squares taken modulo 256, so that a
+/// difference of 16 or more is not counted for what it is.
 /// </param>
 /// <param name="Exact">Means rounded down to 8 bits, without the wrap-around.</param>
 /// <param name="Unquantized">Means as they are.</param>
@@ -35,8 +36,8 @@ public readonly record struct LogFrequencyDistance(double Official, double Exact
     }
 
     /// <summary>
-    /// <see cref="Unquantized"/> of sets that belong together pair by pair, with what it would be without each pair. Takes a second look at the
-    /// images, one pair at a time; the statistics end as they were, but for rounding.
+    /// <see cref="Unquantized"/> of sets that belong together pair by pair, with what it would be without each pair. Takes a
+    /// second look at the images, one pair at a time; the statistics end as they were, but for rounding.
     /// </summary>
     /// <param name="reals">Statistics of the real images.</param>
     /// <param name="images">Statistics of the other set.</param>
@@ -61,7 +62,8 @@ public readonly record struct LogFrequencyDistance(double Official, double Exact
 
         return leaveOneOut.Count == reals.Count && leaveOneOut.Count == images.Count
             ? new JackknifeEstimate(value, leaveOneOut)
-            : throw new ArgumentException($"{leaveOneOut.Count} pairs are not the {reals.Count} and {images.Count} images of the sets.", nameof(pairs));
+            : throw new ArgumentException(
+                $"{leaveOneOut.Count} pairs are not the {reals.Count} and {images.Count} images of the sets.", nameof(pairs));
     }
 
     private static (double[] Reals, double[] Images) Means(SpectrumStatistics reals, SpectrumStatistics images)

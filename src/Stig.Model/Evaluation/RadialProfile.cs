@@ -4,8 +4,8 @@ namespace Stig.Model.Evaluation;
 public static class RadialProfile
 {
     /// <summary>
-    /// Mean over channels and circles of the mean log magnitude: entry r covers the frequencies f with r &lt;= S |f| &lt; r + 1, f in cycles per
-    /// pixel, S the longer side; of a square spectrum, the bins at distance r from zero frequency.
+    /// Mean over channels and circles of the mean log magnitude: entry r covers the frequencies f with r &lt;= S |f| &lt; r +
+    /// 1, f in cycles per pixel, S the longer side; of a square spectrum, the bins at distance r from zero frequency.
     /// </summary>
     /// <param name="statistics">The images, at least one.</param>
     /// <returns>Means by ring, from zero frequency to the corners, dimensionless.</returns>

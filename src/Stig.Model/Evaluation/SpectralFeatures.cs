@@ -1,13 +1,14 @@
 namespace Stig.Model.Evaluation;
 
-/// <summary>What one image's spectrum says of bands of frequencies and of the grid peaks of up-sampling, both from unscaled log magnitudes.</summary>
+/// <summary>What one image's spectrum says of bands of frequencies and of the grid peaks of up-sampling, both from unscaled
+/// log magnitudes.</summary>
 /// <param name="Bands">
 /// Channel-mean log magnitude averaged over square rings r = max(|y - H/2|, |x - W/2|): ring k has <c>edges[k]</c> &lt;= r &lt;
 /// <c>edges[k + 1]</c>, edges as <see cref="BandEdges"/> gives them.
 /// </param>
 /// <param name="Peaks">
-/// Channel-mean log magnitude at each of the 63 frequencies that are multiples of H/8 and W/8, zero frequency excepted, less the median of its
-/// 9 x 9 neighbourhood, which is clipped at the border. Row by row.
+/// Channel-mean log magnitude at each of the 63 frequencies that are multiples of H/8 and W/8, zero frequency excepted, less
+/// the median of its 9 x 9 neighbourhood, which is clipped at the border. Row by row.
 /// </param>
 public sealed record SpectralFeatures(IReadOnlyList<double> Bands, IReadOnlyList<double> Peaks)
 {
@@ -16,8 +17,9 @@ public sealed record SpectralFeatures(IReadOnlyList<double> Bands, IReadOnlyList
     private const int SmallestSide = 16;
 
     /// <summary>
-    /// Edges of the bands for a side of S: 0, 1, 2, 4, 6, 8, 12, then every 8 from 16 to S/2 - 8, and S/2 + 1 (at 256: ..., 112, 120, 129). Widths are in
-    /// frequency bins at every size, so a smaller spectrum has fewer bands. Of a spectrum that is not square, the longer side counts.
+    /// Edges of the bands for a side of S: 0, 1, 2, 4, 6, 8, 12, then every 8 from 16 to S/2 - 8, and S/2 + 1 (at 256: ...,
+    /// 112, 120, 129). Widths are in frequency bins at every size, so a smaller spectrum has fewer bands. Of a spectrum that
+    /// is not square, the longer side counts.
     /// </summary>
     /// <param name="side">S, at least 16.</param>
     /// <exception cref="ArgumentOutOfRangeException">The side is below 16.</exception>
@@ -31,7 +33,8 @@ public sealed record SpectralFeatures(IReadOnlyList<double> Bands, IReadOnlyList
 
     /// <summary>The features of a spectrum.</summary>
     /// <param name="logMagnitude">M = ln(1 + |F|), [C, H, W], zero frequency at row H/2, column W/2.</param>
-    /// <param name="extents">Its extents; height and width at least 16. Where they are no multiples of 8, the nearest frequencies are taken.</param>
+    /// <param name="extents">Its extents; height and width at least 16. Where they are no multiples of 8, the nearest
+    /// frequencies are taken.</param>
     /// <exception cref="ArgumentException">The length is wrong.</exception>
     /// <exception cref="ArgumentOutOfRangeException">Height or width is below 16.</exception>
     public static SpectralFeatures Of(ReadOnlySpan<float> logMagnitude, ImageExtents extents)

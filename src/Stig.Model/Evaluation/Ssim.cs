@@ -5,8 +5,8 @@ using Stig.Model.Operations;
 namespace Stig.Model.Evaluation;
 
 /// <summary>
-/// Mean structural similarity of images of one size (Wang et al. 2004): Gaussian window of standard deviation 1.5, zero padding, C1 = 0.01^2,
-/// C2 = 0.03^2, mean over pixels and channels. The program is planned once. One caller at a time.
+/// Mean structural similarity of images of one size (Wang et al. 2004): Gaussian window of standard deviation 1.5, zero
+/// padding, C1 = 0.01^2, C2 = 0.03^2, mean over pixels and channels. The program is planned once. One caller at a time.
 /// </summary>
 public sealed class Ssim : IDisposable
 {

@@ -135,7 +135,8 @@ internal sealed class MemoryPlan
             long size = Align(layout.ByteCount(root.Type));
             UnsharedBytes += size;
             long offset = 0;
-            foreach ((long Offset, long End, int First, int Last) other in placed.Where(p => p.First <= last && first <= p.Last).OrderBy(p => p.Offset))
+            foreach ((long Offset, long End, int First, int Last) other in placed.Where(p => p.First <= last && first <= p.Last)
+                .OrderBy(p => p.Offset))
             {
                 if (other.Offset - offset >= size)
                 {
@@ -234,7 +235,8 @@ internal sealed class MemoryPlan
                     }
                     else if (!node.Operation.MayOmit(output) || lifetimes.IsRead(value))
                     {
-                        plan.placements[value.Id] = Home(value) ?? View(node, value) ?? InPlace(node, value) ?? new Placement(value, default);
+                        plan.placements[value.Id] = Home(value) ?? View(node, value) ?? InPlace(node, value)
+                            ?? new Placement(value, default);
                     }
                 }
             }
@@ -277,7 +279,9 @@ internal sealed class MemoryPlan
                 if (axis == Axis.Channel)
                 {
                     // Occupied whether the part lives there or is copied there just before the join is read.
-                    (int first, _) = homes.TryGetValue(value, out Placement home) && home.Root == holder ? lifetimes[value] : lifetimes[join.Outputs[0]];
+                    (int first, _) = homes.TryGetValue(value, out Placement home) && home.Root == holder
+                        ? lifetimes[value]
+                        : lifetimes[join.Outputs[0]];
                     int last = Math.Max(lifetimes[join.Outputs[0]].Last, home.Root == holder ? lifetimes[value].Last : 0);
                     occupants[holder].Add((start, start + length, first, last));
                 }
@@ -350,7 +354,8 @@ internal sealed class MemoryPlan
             // A home may itself have one: a batch of joined tensors.
             while (homes.TryGetValue(home.Root, out Placement outer))
             {
-                home = new Placement(outer.Root, new ViewOffset(outer.Offset.Image + home.Offset.Image, outer.Offset.Channel + home.Offset.Channel));
+                home = new Placement(outer.Root,
+                    new ViewOffset(outer.Offset.Image + home.Offset.Image, outer.Offset.Channel + home.Offset.Channel));
             }
 
             return home;

@@ -11,7 +11,9 @@ internal static class Gradients
     /// </summary>
     /// <exception cref="GraphException">The loss is no scalar, or an operation on the way has no gradient rule.</exception>
     public static IReadOnlyList<Value?> Of(Value loss, IReadOnlyList<Value> variables) =>
-        Of([(loss, loss.Graph.Fill(loss.Shape.Rank == 0 ? Shape.Scalar : throw new GraphException($"{loss} is no scalar."), 1f))], variables);
+        loss.Shape.Rank == 0
+            ? Of([(loss, loss.Graph.Fill(Shape.Scalar, 1f))], variables)
+            : throw new GraphException($"{loss} is no scalar.");
 
     /// <summary>
     /// Gradients of sum over seeds of sum(value * cotangent) with respect to the given values (vector-Jacobian product).
@@ -35,7 +37,8 @@ internal static class Gradients
             for (int index = nodeCount - 1; index >= 0; index--)
             {
                 Node node = graph.Nodes[index];
-                Value?[] outputGradients = [.. node.Outputs.Select(output => output.UpdatedParameter is null ? gradients.GetValueOrDefault(output) : null)];
+                Value?[] outputGradients = [.. node.Outputs.Select(
+                    output => output.UpdatedParameter is null ? gradients.GetValueOrDefault(output) : null)];
                 bool[] needed = [.. node.Inputs.Select(input => depends[input.Id])];
                 if (!needed.Contains(true) || Array.TrueForAll(outputGradients, gradient => gradient is null))
                 {

@@ -62,7 +62,8 @@ internal sealed class GradientContext(Graph graph, Node node, IReadOnlyList<Valu
     /// <summary>Whether the gradient with respect to that input is wanted.</summary>
     public bool Needs(int input) => needed[input];
 
-    /// <summary>Gradient with respect to output 0. Rules of operations whose further outputs carry gradients ask for them one by one.</summary>
+    /// <summary>Gradient with respect to output 0. Rules of operations whose further outputs carry gradients ask for them one
+    /// by one.</summary>
     public Value OutputGradient()
     {
         for (int output = 1; output < outputGradients.Count; output++)

@@ -6,7 +6,8 @@ internal enum ValueKind
     /// <summary>Written from outside before a run.</summary>
     Input,
 
-    /// <summary>Lives in a <see cref="Execution.TensorStore"/> between runs, found by name; updated only by operations that say so.</summary>
+    /// <summary>Lives in a <see cref="Execution.TensorStore"/> between runs, found by name; updated only by operations that
+    /// say so.</summary>
     Parameter,
 
     /// <summary>Result of a node.</summary>

@@ -31,7 +31,8 @@ internal static class AtomicFile
         }
     }
 
-    /// <summary>Makes a folder if need be and tries whether files can be written there, so that a long run finds out before it starts.</summary>
+    /// <summary>Makes a folder if need be and tries whether files can be written there, so that a long run finds out before
+    /// it starts.</summary>
     /// <exception cref="IOException">They cannot. The message names folder and remedy.</exception>
     public static void EnsureWritable(string folder)
     {

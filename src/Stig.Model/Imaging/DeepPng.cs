@@ -10,7 +10,7 @@ internal static class DeepPng
     private const int HeaderEnd = 33;
 
     // Adam7 (8.2): first column, first row, column step, row step of each pass.
-    private static readonly (int X, int Y, int StepX, int StepY)[] s_passes =
+    private static readonly (int X, int Y, int StepX, int StepY)[] Passes =
         [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
 
     /// <summary>Whether a PNG file stores 16 bits a channel.</summary>
@@ -30,7 +30,7 @@ internal static class DeepPng
         int unit = 2 * channels;
         var previous = new byte[unit * width];
         var current = new byte[unit * width];
-        foreach ((int x, int y, int stepX, int stepY) in interlaced ? s_passes : [(0, 0, 1, 1)])
+        foreach ((int x, int y, int stepX, int stepY) in interlaced ? Passes : [(0, 0, 1, 1)])
         {
             int columns = (width - x + stepX - 1) / stepX;
             if (columns <= 0)

@@ -25,13 +25,13 @@ public static class ImageCodec
     public static string LibraryVersion => SkiaSharpVersion.Native.ToString();
 
     // 4:4:4 and high quality: chroma subsampling would cut the very frequencies that refinement works on.
-    private static readonly SKJpegEncoderOptions s_jpeg =
+    private static readonly SKJpegEncoderOptions JpegOptions =
         new(95, SKJpegEncoderDownsample.Downsample444, SKJpegEncoderAlphaOption.Ignore);
 
     // One filter and the fastest compression: a third of the default's time, files a little larger.
-    private static readonly SKPngEncoderOptions s_png = new(SKPngEncoderFilterFlags.Sub, 1);
+    private static readonly SKPngEncoderOptions PngOptions = new(SKPngEncoderFilterFlags.Sub, 1);
 
-    private static readonly SKWebpEncoderOptions s_webp = new(SKWebpEncoderCompression.Lossless, 100);
+    private static readonly SKWebpEncoderOptions WebpOptions = new(SKWebpEncoderCompression.Lossless, 100);
 
     /// <summary>Reads an image file.</summary>
     /// <param name="path">The file.</param>
@@ -136,9 +136,9 @@ public static class ImageCodec
                 using var pixels = new SKPixmap(info, (nint)start, info.RowBytes);
                 using SKData? data = extension.ToUpperInvariant() switch
                 {
-                    ".PNG" => pixels.Encode(s_png),
-                    ".JPG" or ".JPEG" => pixels.Encode(s_jpeg),
-                    ".WEBP" => pixels.Encode(s_webp),
+                    ".PNG" => pixels.Encode(PngOptions),
+                    ".JPG" or ".JPEG" => pixels.Encode(JpegOptions),
+                    ".WEBP" => pixels.Encode(WebpOptions),
                     _ => throw new ArgumentException($"{path}: images are written as .png, .jpg or .webp, not as '{extension}'.",
                                                      nameof(path)),
                 };

@@ -9,10 +9,8 @@ public readonly record struct ImageFile(string Path, string RelativeName);
 /// <summary>Finds image files by their extensions.</summary>
 public static class ImageFiles
 {
-    private static readonly string[] s_extensions = [".png", ".jpg", ".jpeg", ".webp", ".bmp"];
-
     /// <summary>The extensions looked for, in lower case; case does not matter.</summary>
-    public static IReadOnlyList<string> Extensions => s_extensions;
+    public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp", ".bmp"];
 
     /// <summary>Finds the images in a folder and in all folders below it, in ordinal order of their relative names.</summary>
     /// <remarks>Links to files and folders are followed. Each folder is read once, however many links lead to it, so links that
@@ -34,7 +32,7 @@ public static class ImageFiles
         if (found.Count == 0)
         {
             throw new ImageDataException($"No images in {folder} and the folders below it: looked for files ending in " +
-                                         $"{string.Join(", ", s_extensions)}. Put images there or name another folder.");
+                                         $"{string.Join(", ", Extensions)}. Put images there or name another folder.");
         }
 
         found.Sort((a, b) => string.CompareOrdinal(a.RelativeName, b.RelativeName));
@@ -88,12 +86,13 @@ public static class ImageFiles
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new ImageDataException($"The folder {folder} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
+            throw new ImageDataException(
+                $"The folder {folder} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
         }
 
         foreach (string file in files)
         {
-            if (s_extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
+            if (Extensions.Contains(Path.GetExtension(file), StringComparer.OrdinalIgnoreCase))
             {
                 found.Add(new ImageFile(file, relative + Path.GetFileName(file)));
             }

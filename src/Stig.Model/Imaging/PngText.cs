@@ -9,7 +9,7 @@ public static class PngText
 {
     private const int HeaderLength = 13, ChunkOverhead = 12, MaxKeywordLength = 79;
 
-    private static readonly uint[] s_remainders = Remainders();
+    private static readonly uint[] Remainders = MakeRemainders();
 
     private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n'];
 
@@ -96,13 +96,13 @@ public static class PngText
         uint remainder = uint.MaxValue;
         foreach (byte value in data)
         {
-            remainder = s_remainders[(remainder ^ value) & 0xFF] ^ (remainder >> 8);
+            remainder = Remainders[(remainder ^ value) & 0xFF] ^ (remainder >> 8);
         }
 
         return ~remainder;
     }
 
-    private static uint[] Remainders()
+    private static uint[] MakeRemainders()
     {
         uint[] table = new uint[256];
         for (uint value = 0; value < table.Length; value++)

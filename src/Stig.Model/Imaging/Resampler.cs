@@ -14,8 +14,7 @@ internal enum ResampleFilter
 /// <remarks>When scaling down the kernel is stretched by the scale, so that it covers every source pixel (Skia's samplers use a
 /// fixed number of taps and alias beyond a factor of two). Half-pixel centres, weights normalised at the borders, rows first,
 /// rounded to 8 bits after each direction with weights of 22 fractional bits: the arithmetic that image libraries for training
-/// use, so that
-/// <see cref="ResampleFilter.Triangle"/> gives the "bilinear" resizing of published code.</remarks>
+/// use, so that <see cref="ResampleFilter.Triangle"/> gives the "bilinear" resizing of published code.</remarks>
 internal static class Resampler
 {
     private const int FractionBits = 22;

@@ -19,17 +19,18 @@ public static class SyntheticImages
     // What the kernel's taps sum to in each phase (row parity, column parity) of the two layers, rather than to one: the
     // checkerboard that training leaves in such layers (Odena, Dumoulin, Olah: Deconvolution and checkerboard artifacts,
     // Distill 2016).
-    private static readonly float[] s_firstPhases = [0.986f, 1.011f, 1.017f, 0.988f];
-    private static readonly float[] s_secondPhases = [1.012f, 0.991f, 0.995f, 1.008f];
+    private static readonly float[] FirstPhases = [0.986f, 1.011f, 1.017f, 0.988f];
+    private static readonly float[] SecondPhases = [1.012f, 0.991f, 0.995f, 1.008f];
 
     // The layers' channels differ a little, as learnt ones do; red, green, blue.
-    private static readonly float[] s_unevenness = [1f, 0.8f, 1.25f];
+    private static readonly float[] Unevenness = [1f, 0.8f, 1.25f];
 
     /// <summary>A real-like image: clouds of 1/f noise in a few colours, soft-edged shapes, and the faint noise of a
     /// sensor.</summary>
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set.</param>
     /// <param name="size">Side in pixels, at least 8.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is outside its range.</exception>
     public static RgbImage RealLike(ulong seed, int index, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 8);
@@ -45,6 +46,7 @@ public static class SyntheticImages
     /// <param name="seed">Decides on the whole set.</param>
     /// <param name="index">Which image of the set; no relation to the real-like image of that index.</param>
     /// <param name="size">Side in pixels, a multiple of 4, at least 32.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is outside its range.</exception>
     public static RgbImage GanLike(ulong seed, int index, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 32);
@@ -56,8 +58,8 @@ public static class SyntheticImages
         var random = new SplitMix64(SplitMix64.Hash(seed, FakePurpose, (ulong)index));
         float[] scene = Scene(size / 4, ref random);
         AddSensorNoise(scene, ref random);
-        scene = UpConvolve(scene, size / 4, s_firstPhases);
-        scene = UpConvolve(scene, size / 2, s_secondPhases);
+        scene = UpConvolve(scene, size / 4, FirstPhases);
+        scene = UpConvolve(scene, size / 2, SecondPhases);
         return RgbImage.FromPlanar(scene, size, size);
     }
 
@@ -270,7 +272,7 @@ public static class SyntheticImages
                     int farX = Far(x, size);
                     float nearRow = (1 - FarTap) * near[x / 2] + FarTap * near[farX];
                     float farRow = (1 - FarTap) * far[x / 2] + FarTap * far[farX];
-                    float sum = 1 + s_unevenness[channel] * (phases[2 * (y % 2) + x % 2] - 1);
+                    float sum = 1 + Unevenness[channel] * (phases[2 * (y % 2) + x % 2] - 1);
                     target[doubled * y + x] = sum * ((1 - FarTap) * nearRow + FarTap * farRow);
                 }
             }

@@ -20,7 +20,8 @@ internal sealed record CnnDetector(int Size)
     private const int ImageChannels = 3;
 
     // Number in the names, output channels, whether the result is halved.
-    private static readonly (int Index, int Channels, bool Pool)[] Convolutions = [(0, 3, false), (2, 8, true), (5, 16, true), (8, 32, false)];
+    private static readonly (int Index, int Channels, bool Pool)[] Convolutions =
+        [(0, 3, false), (2, 8, true), (5, 16, true), (8, 32, false)];
 
     private int Features => Convolutions[^1].Channels * (Size / 4) * (Size / 4);
 

@@ -50,7 +50,8 @@ internal sealed record NestedUNet(int Width, string Prefix = "generator.", bool 
             {
                 int output = Channels(level);
                 int input = column > 0 ? (Channels(level) * column) + Channels(level + 1) : level > 0 ? Channels(level - 1) : ImageChannels;
-                foreach (ParameterSpec spec in Layer(BlockName(level, column), 1, input, output).Concat(Layer(BlockName(level, column), 2, output, output)))
+                foreach (ParameterSpec spec in Layer(BlockName(level, column), 1, input, output)
+                    .Concat(Layer(BlockName(level, column), 2, output, output)))
                 {
                     yield return spec;
                 }
@@ -91,7 +92,8 @@ internal sealed record NestedUNet(int Width, string Prefix = "generator.", bool 
         }
     }
 
-    /// <summary>The encoder features X_00, X_10, ... of the first <paramref name="levels"/> levels, as the contrastive loss takes them.</summary>
+    /// <summary>The encoder features X_00, X_10, ... of the first <paramref name="levels"/> levels, as the contrastive loss
+    /// takes them.</summary>
     public Value[] Encode(Graph graph, Value x, int levels, NormalizationMode mode, bool trackRunning = false)
     {
         Require(x);
@@ -153,7 +155,9 @@ internal sealed record NestedUNet(int Width, string Prefix = "generator.", bool 
                 Current(graph, $"{name}.running_mean", channels), Current(graph, $"{name}.running_var", channels));
         }
 
-        NormalizationStatistics statistics = mode == NormalizationMode.Batch ? NormalizationStatistics.Batch : NormalizationStatistics.PerImage;
+        NormalizationStatistics statistics = mode == NormalizationMode.Batch
+            ? NormalizationStatistics.Batch
+            : NormalizationStatistics.PerImage;
         IReadOnlyList<Value> outputs = graph.Normalization(x, gamma, beta, statistics, Epsilon, 0f);
         if (trackRunning)
         {

@@ -19,9 +19,11 @@ internal sealed record PatchProjection(NestedUNet Generator, int Dimensions = 25
         for (int level = 0; level < NestedUNet.Levels; level++)
         {
             int channels = Generator.Channels(level);
-            yield return new ParameterSpec($"{Prefix}mlp_{level}.0.weight", new Shape(Dimensions, channels), Initializer.UniformFanIn, channels);
+            yield return new ParameterSpec(
+                $"{Prefix}mlp_{level}.0.weight", new Shape(Dimensions, channels), Initializer.UniformFanIn, channels);
             yield return new ParameterSpec($"{Prefix}mlp_{level}.0.bias", new Shape(Dimensions), Initializer.UniformFanIn, channels);
-            yield return new ParameterSpec($"{Prefix}mlp_{level}.2.weight", new Shape(Dimensions, Dimensions), Initializer.UniformFanIn, Dimensions);
+            yield return new ParameterSpec(
+                $"{Prefix}mlp_{level}.2.weight", new Shape(Dimensions, Dimensions), Initializer.UniformFanIn, Dimensions);
             yield return new ParameterSpec($"{Prefix}mlp_{level}.2.bias", new Shape(Dimensions), Initializer.UniformFanIn, Dimensions);
         }
     }

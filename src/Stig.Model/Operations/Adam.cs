@@ -3,8 +3,9 @@ using Stig.Model.Graphs;
 namespace Stig.Model.Operations;
 
 /// <summary>
-/// One step of Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w = w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t))
-/// + eps). Inputs: weights, gradient, m, v, learning rate and step t (scalars). Outputs: the updated weights, m, v, in place.
+/// One step of Adam (Kingma and Ba 2015): m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2, w = w - lr (m / (1 - b1^t)) /
+/// (sqrt(v / (1 - b2^t)) + eps). Inputs: weights, gradient, m, v, learning rate and step t (scalars). Outputs: the updated
+/// weights, m, v, in place.
 /// </summary>
 internal sealed record Adam(double Beta1, double Beta2, double Epsilon) : Operation
 {
@@ -25,6 +26,7 @@ internal static class AdamExtensions
 {
     /// <summary>Updates a parameter and its moments; gives the updated parameter.</summary>
     public static Value Adam(
-        this Graph graph, Adam operation, Value weights, Value gradient, Value firstMoment, Value secondMoment, Value learningRate, Value step) =>
+        this Graph graph, Adam operation, Value weights, Value gradient, Value firstMoment, Value secondMoment,
+        Value learningRate, Value step) =>
         graph.ApplySingle(operation, weights, gradient, firstMoment, secondMoment, learningRate, step);
 }

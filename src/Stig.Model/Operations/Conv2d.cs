@@ -14,8 +14,11 @@ internal sealed record Conv2d(int Stride, int Padding) : Operation
     {
         Shape src = inputs[0].Shape;
         Shape weights = inputs[1].Shape;
-        Require(src.Rank == 4 && weights.Rank == 4 && src.C == weights.C
-            && (inputs.Count == 2 || inputs[2].Shape == new Shape(weights.N)), inputs, "src [N, IC, H, W], weights [OC, IC, KH, KW], bias [OC]");
+        Require(
+            src.Rank == 4 && weights.Rank == 4 && src.C == weights.C
+                && (inputs.Count == 2 || inputs[2].Shape == new Shape(weights.N)),
+            inputs,
+            "src [N, IC, H, W], weights [OC, IC, KH, KW], bias [OC]");
         int height = OutputExtent(src.H, weights.H);
         int width = OutputExtent(src.W, weights.W);
         Require(height > 0 && width > 0, inputs, "src no smaller than the window");

@@ -120,7 +120,8 @@ internal static class ElementwiseExtensions
 {
     public static Value Fill(this Graph graph, Shape shape, float value) => graph.ApplySingle(new Fill(shape, value));
 
-    public static Value Affine(this Graph graph, Value x, float scale, float offset = 0f) => graph.ApplySingle(new Affine(scale, offset), x);
+    public static Value Affine(this Graph graph, Value x, float scale, float offset = 0f) =>
+        graph.ApplySingle(new Affine(scale, offset), x);
 
     public static Value Add(this Graph graph, Value a, Value b) => graph.ApplySingle(new Add(), a, b);
 

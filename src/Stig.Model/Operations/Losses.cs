@@ -97,7 +97,8 @@ internal sealed record CrossEntropy : Operation
 
     public override TensorType[] Infer(IReadOnlyList<Value> inputs)
     {
-        Require(inputs[0].Shape.Rank == 2 && inputs[1].Type == TensorType.Integers(inputs[0].Shape.N), inputs, "logits [N, K], int32 labels [N]");
+        Require(inputs[0].Shape.Rank == 2 && inputs[1].Type == TensorType.Integers(inputs[0].Shape.N), inputs,
+            "logits [N, K], int32 labels [N]");
         return [TensorType.Float()];
     }
 

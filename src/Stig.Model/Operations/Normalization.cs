@@ -79,8 +79,8 @@ internal sealed record RunningNormalization(float Epsilon, float Slope) : Operat
 }
 
 /// <summary>
-/// running = (1 - momentum) running + momentum statistic, the variance made unbiased by count / (count - 1). Inputs: mean and variance [G, C]
-/// (averaged over G), running mean and running variance [C], which are updated in place.
+/// running = (1 - momentum) running + momentum statistic, the variance made unbiased by count / (count - 1). Inputs: mean and
+/// variance [G, C] (averaged over G), running mean and running variance [C], which are updated in place.
 /// </summary>
 internal sealed record RunningStatistics(long Count, float Momentum) : Operation
 {

@@ -40,5 +40,6 @@ internal static class PixelsExtensions
 {
     public static Value UnpackPixels(this Graph graph, Value bytes) => graph.ApplySingle(new UnpackPixels(), bytes);
 
-    public static Value PackPixels(this Graph graph, Value image, PixelRounding rounding) => graph.ApplySingle(new PackPixels(rounding), image);
+    public static Value PackPixels(this Graph graph, Value image, PixelRounding rounding) =>
+        graph.ApplySingle(new PackPixels(rounding), image);
 }

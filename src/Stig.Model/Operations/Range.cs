@@ -13,7 +13,8 @@ internal sealed record RangeNormalize(bool PerImage, float Scale, float Offset) 
 
     public override TensorType[] Infer(IReadOnlyList<Value> inputs)
     {
-        Require(inputs[0].Type.Layout == TensorLayout.Plain && inputs[0].Shape.Rank is 2 or 4, inputs, "a plain tensor [N, C, H, W] or [N, K]");
+        Require(inputs[0].Type.Layout == TensorLayout.Plain && inputs[0].Shape.Rank is 2 or 4, inputs,
+            "a plain tensor [N, C, H, W] or [N, K]");
         TensorType extremes = TensorType.Float(PerImage ? inputs[0].Shape.N : 1, 1);
         return [inputs[0].Type, extremes, extremes];
     }
@@ -64,7 +65,8 @@ internal sealed record RangeDenormalizeBackward(float Scale) : Operation
 internal static class RangeExtensions
 {
     /// <summary>Scales to [offset, offset + scale]; also gives the extremes.</summary>
-    public static (Value Normalized, Value Lo, Value Hi) RangeNormalize(this Graph graph, Value x, bool perImage, float scale = 1f, float offset = 0f)
+    public static (Value Normalized, Value Lo, Value Hi) RangeNormalize(
+        this Graph graph, Value x, bool perImage, float scale = 1f, float offset = 0f)
     {
         IReadOnlyList<Value> outputs = graph.Apply(new RangeNormalize(perImage, scale, offset), x);
         return (outputs[0], outputs[1], outputs[2]);

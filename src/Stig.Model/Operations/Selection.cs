@@ -9,7 +9,8 @@ internal enum Axis
     Channel = 1,
 }
 
-/// <summary>Joins tensors along an axis. Executors place the inputs inside the output where the layout allows, and then copy nothing.</summary>
+/// <summary>Joins tensors along an axis. Executors place the inputs inside the output where the layout allows, and then copy
+/// nothing.</summary>
 internal sealed record Concat(Axis Axis) : Operation
 {
     public override string Name => "concat";

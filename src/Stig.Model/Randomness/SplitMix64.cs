@@ -7,7 +7,7 @@ internal struct SplitMix64(ulong state)
 {
     private const ulong Golden = 0x9E3779B97F4A7C15;
 
-    private ulong _state = state;
+    private ulong state = state;
 
     /// <summary>64 well-mixed bits that depend on every bit of every counter and on their order.</summary>
     public static ulong Hash(params ReadOnlySpan<ulong> counters)
@@ -22,7 +22,7 @@ internal struct SplitMix64(ulong state)
     }
 
     /// <summary>The next 64 bits of the sequence.</summary>
-    public ulong Next() => Mix(_state += Golden);
+    public ulong Next() => Mix(state += Golden);
 
     /// <summary>The next number in [0,1), a multiple of 2^-24.</summary>
     public float NextSingle() => (Next() >> 40) * (1f / (1 << 24));

@@ -25,11 +25,13 @@ public sealed record BatchRefinerOptions
     public RefinedFormat Format { get; init; } = RefinedFormat.Png;
 
     /// <summary>
-    /// Whether PNG outputs state the program's version ("Software"). What is out of the ordinary, a resampled filter, is stated in any case.
+    /// Whether PNG outputs state the program's version ("Software"). What is out of the ordinary, a resampled filter, is
+    /// stated in any case.
     /// </summary>
     public bool Stamp { get; init; } = true;
 
-    /// <summary>Largest number of images of one size that are refined together, at least 1; as in <see cref="RefinerOptions.Batch"/>.</summary>
+    /// <summary>Largest number of images of one size that are refined together, at least 1; as in
+    /// <see cref="RefinerOptions.Batch"/>.</summary>
     public int Batch { get; init; } = 4;
 
     /// <summary>Threads that decode and encode, beside those that refine; 0 for one a processor.</summary>
@@ -70,7 +72,8 @@ public static class BatchRefiner
     /// <summary>Gives each input its output, and makes sure that no output replaces another one or an input.</summary>
     /// <param name="inputs">The images, as <see cref="ImageFiles.Find"/> finds them.</param>
     /// <param name="options">Where to and in which format.</param>
-    /// <exception cref="ImageDataException">Two inputs would be written to one file, or one over an input; the message names both.</exception>
+    /// <exception cref="ImageDataException">Two inputs would be written to one file, or one over an input; the message names
+    /// both.</exception>
     public static IReadOnlyList<RefineItem> Plan(IReadOnlyList<ImageFile> inputs, BatchRefinerOptions options)
     {
         ArgumentNullException.ThrowIfNull(inputs);
@@ -80,7 +83,8 @@ public static class BatchRefiner
         List<RefineItem> items = new(inputs.Count);
         foreach (ImageFile input in inputs)
         {
-            string output = Path.Combine(options.OutputFolder, Path.ChangeExtension(input.RelativeName, ExtensionOf(input, options.Format)));
+            string output = Path.Combine(
+                options.OutputFolder, Path.ChangeExtension(input.RelativeName, ExtensionOf(input, options.Format)));
             string full = Path.GetFullPath(output);
             if (sources.Contains(full))
             {
@@ -142,8 +146,8 @@ public static class BatchRefiner
         return [.. texts];
     }
 
-    // All state stands under one lock. Workers prefer encoding, which frees memory, to decoding, which takes it; the calling thread collects
-    // images into groups of one size and refines a group when it is full, or when nothing else could go on.
+    // All state stands under one lock. Workers prefer encoding, which frees memory, to decoding, which takes it; the calling
+    // thread collects images into groups of one size and refines a group when it is full, or when nothing else could go on.
     private sealed class Pipeline(
         Refiner refiner, IReadOnlyList<RefineItem> items, BatchRefinerOptions options, CancellationToken cancellation)
     {
@@ -262,7 +266,8 @@ public static class BatchRefiner
                 RgbImage image = ImageCodec.Load(items[index].Input.Path);
                 if (image.Width < MinimumSide || image.Height < MinimumSide)
                 {
-                    failure = $"{items[index].Input.Path}: has {image.Width} x {image.Height} pixels; each side needs at least {MinimumSide}. "
+                    failure =
+                        $"{items[index].Input.Path}: has {image.Width} x {image.Height} pixels; each side needs at least {MinimumSide}. "
                         + "Remove it.";
                 }
                 else

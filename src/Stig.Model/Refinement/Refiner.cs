@@ -65,6 +65,8 @@ public sealed class Refiner : IDisposable
     }
 
     /// <summary>Whether images of a size are refined with a filter resampled from the size of training.</summary>
+    /// <param name="width">Width in pixels.</param>
+    /// <param name="height">Height in pixels.</param>
     public bool IsResampled(int width, int height)
     {
         (int paddedHeight, int paddedWidth) = Padded(height, width);
@@ -92,11 +94,13 @@ public sealed class Refiner : IDisposable
         RefineAll(images, refined, count, height, width);
 
     /// <summary>Refines images of floats in unmanaged memory; see the overload that takes spans.</summary>
-    /// <param name="images">[count, 3, height, width] floats.</param>
-    /// <param name="refined">Receives as many floats.</param>
+    /// <param name="images">[count, 3, height, width], RGB in [0, 1], row-major.</param>
+    /// <param name="refined">Receives as many values in [0, 1]. May be the same memory.</param>
     /// <param name="count">Number of images.</param>
-    /// <param name="height">Height in pixels.</param>
-    /// <param name="width">Width in pixels.</param>
+    /// <param name="height">Height in pixels, at least 2.</param>
+    /// <param name="width">Width in pixels, at least 2.</param>
+    /// <exception cref="ArgumentException">A pointer is null, or an extent is out of range.</exception>
+    /// <exception cref="OverflowException">There are more than 2^31 - 1 values.</exception>
     public unsafe void Refine(float* images, float* refined, int count, int height, int width)
     {
         ArgumentNullException.ThrowIfNull(images);
@@ -106,6 +110,9 @@ public sealed class Refiner : IDisposable
     }
 
     /// <summary>Refines one image; its alpha is carried through.</summary>
+    /// <param name="image">The image, at least 2 x 2 pixels.</param>
+    /// <returns>The refined image, of the same size.</returns>
+    /// <exception cref="ArgumentException">The image is too small.</exception>
     public RgbImage Refine(RgbImage image)
     {
         ArgumentNullException.ThrowIfNull(image);
@@ -136,7 +143,8 @@ public sealed class Refiner : IDisposable
         if (images.Length != checked(count * length) || refined.Length != images.Length)
         {
             throw new ArgumentException(
-                $"{count} images of {width} x {height} have {(long)count * length} values; there are {images.Length} in and {refined.Length} out.");
+                $"{count} images of {width} x {height} have {(long)count * length} values; "
+                + $"there are {images.Length} in and {refined.Length} out.");
         }
 
         WarnOfSize(height, width);
@@ -261,7 +269,8 @@ public sealed class Refiner : IDisposable
             {
                 for (int y = 0; y < toHeight; y++)
                 {
-                    ReadOnlySpan<T> source = from.Slice(((plane * fromHeight) + Reflect(y, fromHeight)) * fromWidth * element, fromWidth * element);
+                    ReadOnlySpan<T> source =
+                        from.Slice(((plane * fromHeight) + Reflect(y, fromHeight)) * fromWidth * element, fromWidth * element);
                     Span<T> target = to.Slice(((plane * toHeight) + y) * toWidth * element, toWidth * element);
                     source[..(Math.Min(fromWidth, toWidth) * element)].CopyTo(target);
                     for (int x = fromWidth; x < toWidth; x++)

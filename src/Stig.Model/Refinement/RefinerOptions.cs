@@ -19,7 +19,8 @@ public sealed record RefinerOptions
     /// <summary>How refined images are brought into [0, 1].</summary>
     public OutputRange OutputRange { get; init; } = OutputRange.Clamp;
 
-    /// <summary>Largest number of images computed together; any number can be passed. It changes memory and speed, never a result.</summary>
+    /// <summary>Largest number of images computed together; any number can be passed. It changes memory and speed, never a
+    /// result.</summary>
     public int Batch { get; init; } = 4;
 
     /// <summary>

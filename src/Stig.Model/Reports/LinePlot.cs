@@ -13,10 +13,10 @@ public sealed record PlotSeries(string Name, IReadOnlyList<double> X, IReadOnlyL
 internal static class LinePlot
 {
     // The palette of M. Okabe and K. Ito (2008), which colour-blind readers can tell apart.
-    private static readonly string[] s_colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+    private static readonly string[] Colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 
     // A second and third mark beside colour, for readers without colour.
-    private static readonly LinePattern[] s_patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
+    private static readonly LinePattern[] Patterns = [LinePattern.Solid, LinePattern.Dashed, LinePattern.Dotted];
 
     public static void Save(string path, string title, string xLabel, string yLabel, IReadOnlyList<PlotSeries> series,
                             int width, int height)
@@ -36,9 +36,9 @@ internal static class LinePlot
         {
             ScottPlot.Plottables.Scatter line = plot.Add.ScatterLine(series[i].X.ToArray(), series[i].Y.ToArray());
             line.LegendText = series[i].Name;
-            line.Color = Color.FromHex(s_colours[i % s_colours.Length]);
+            line.Color = Color.FromHex(Colours[i % Colours.Length]);
             line.LineWidth = 2;
-            line.LinePattern = s_patterns[i % s_patterns.Length];
+            line.LinePattern = Patterns[i % Patterns.Length];
         }
 
         plot.Title(title, 18);

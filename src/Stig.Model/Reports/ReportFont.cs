@@ -9,14 +9,14 @@ internal static class ReportFont
     /// <summary>The family name that plots ask for.</summary>
     public const string Family = "DejaVu Sans";
 
-    private static readonly Lazy<SKTypeface> s_typeface = new(Load);
-    private static readonly Lazy<bool> s_plots = new(AddToPlots);
+    private static readonly Lazy<SKTypeface> LoadedTypeface = new(Load);
+    private static readonly Lazy<bool> AddedToPlots = new(AddToPlots);
 
     /// <summary>The typeface.</summary>
-    public static SKTypeface Typeface => s_typeface.Value;
+    public static SKTypeface Typeface => LoadedTypeface.Value;
 
     /// <summary>Makes the font known to ScottPlot under <see cref="Family"/>, once; its defaults are left alone.</summary>
-    public static void EnsureForPlots() => _ = s_plots.Value;
+    public static void EnsureForPlots() => _ = AddedToPlots.Value;
 
     private static SKTypeface Load()
     {

@@ -7,7 +7,7 @@ public static class SpectrumImage
 {
     // Ten samples, evenly spaced, of the perceptually uniform colour map "viridis" (S. van der Walt, N. Smith, 2015; CC0).
     // Between them colours are interpolated linearly, which is nowhere more than a few of 255 steps away from the original.
-    private static readonly (byte Red, byte Green, byte Blue)[] s_viridis =
+    private static readonly (byte Red, byte Green, byte Blue)[] Viridis =
     [
         (0x44, 0x01, 0x54), (0x48, 0x28, 0x78), (0x3E, 0x49, 0x89), (0x31, 0x68, 0x8E), (0x26, 0x82, 0x8E),
         (0x1F, 0x9E, 0x89), (0x35, 0xB7, 0x79), (0x6E, 0xCE, 0x58), (0xB5, 0xDE, 0x2B), (0xFD, 0xE7, 0x25),
@@ -51,10 +51,10 @@ public static class SpectrumImage
 
     private static (byte Red, byte Green, byte Blue) Colour(float value)
     {
-        float at = value > 0 ? Math.Min(value, 1f) * (s_viridis.Length - 1) : 0f;
-        int below = Math.Min((int)at, s_viridis.Length - 2);
+        float at = value > 0 ? Math.Min(value, 1f) * (Viridis.Length - 1) : 0f;
+        int below = Math.Min((int)at, Viridis.Length - 2);
         float t = at - below;
-        var (from, to) = (s_viridis[below], s_viridis[below + 1]);
+        var (from, to) = (Viridis[below], Viridis[below + 1]);
         return (Mix(from.Red, to.Red, t), Mix(from.Green, to.Green, t), Mix(from.Blue, to.Blue, t));
     }
 

@@ -16,11 +16,11 @@ public static class SpectrumProfilePlot
         LinePlot.Save(path, title, "frequency (cycles per pixel)", "mean log magnitude, ln(1 + |F|)", profiles, width, height);
 
     /// <summary>A profile whose entry r belongs to the ring at r frequency steps from the centre of a spectrum of an image of
-    /// side
-    /// <paramref name="size"/>, that is, at r / size cycles per pixel.</summary>
+    /// side <paramref name="size"/>, that is, at r / size cycles per pixel.</summary>
     /// <param name="name">Its name in the legend.</param>
     /// <param name="rings">Mean log magnitude by ring.</param>
-    /// <param name="size">The image's side in pixels.</param>
+    /// <param name="size">The image's side in pixels, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The size is below 1.</exception>
     public static PlotSeries Profile(string name, ReadOnlySpan<float> rings, int size)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);

@@ -12,6 +12,9 @@ namespace Stig.Model.Training;
 /// </summary>
 internal sealed class RunFolder : IDisposable
 {
+    // Built on the generated context, because options of their own would look types up by reflection.
+    private static readonly JsonSerializerOptions IndentedJson = new(ModelJson.Default.Options) { WriteIndented = true };
+
     private readonly FileStream held;
     private StreamWriter? log;
 
@@ -30,7 +33,8 @@ internal sealed class RunFolder : IDisposable
     private string LogPath => Path.Combine(Folder, "log.jsonl");
 
     /// <summary>Makes or opens a run folder and holds it.</summary>
-    /// <exception cref="IOException">It cannot be written, another run holds it, or it has a run already that is not to be resumed.</exception>
+    /// <exception cref="IOException">It cannot be written, another run holds it, or it has a run already that is not to be
+    /// resumed.</exception>
     public static RunFolder Open(string folder, bool resume)
     {
         FileStream held;
@@ -75,7 +79,8 @@ internal sealed class RunFolder : IDisposable
             ["device"] = device,
             ["training"] = JsonSerializer.SerializeToNode(training, ModelJson.Default.TrainingOptions),
         };
-        AtomicFile.Write(Path.Combine(Folder, "options.json"), Encoding.UTF8.GetBytes(json.ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n"));
+        AtomicFile.Write(Path.Combine(Folder, "options.json"),
+            Encoding.UTF8.GetBytes(json.ToJsonString(IndentedJson) + "\n"));
     }
 
     /// <summary>Starts the log; lines of steps beyond the one resumed from are dropped, and so is a line cut short.</summary>
@@ -83,10 +88,12 @@ internal sealed class RunFolder : IDisposable
     {
         if (completedSteps > 0 && File.Exists(LogPath))
         {
-            AtomicFile.Write(LogPath, Encoding.UTF8.GetBytes(string.Concat(File.ReadLines(LogPath).Where(line => IsUpTo(line, completedSteps)).Select(line => line + "\n"))));
+            AtomicFile.Write(LogPath, Encoding.UTF8.GetBytes(string.Concat(
+                File.ReadLines(LogPath).Where(line => IsUpTo(line, completedSteps)).Select(line => line + "\n"))));
         }
 
-        log = new StreamWriter(new FileStream(LogPath, completedSteps > 0 ? FileMode.Append : FileMode.Create, FileAccess.Write, FileShare.Read));
+        log = new StreamWriter(
+            new FileStream(LogPath, completedSteps > 0 ? FileMode.Append : FileMode.Create, FileAccess.Write, FileShare.Read));
     }
 
     /// <summary>Adds a line to the log.</summary>
@@ -95,7 +102,9 @@ internal sealed class RunFolder : IDisposable
         var line = new JsonObject { ["step"] = progress.Step, ["learning_rate"] = progress.LearningRate };
         foreach ((string name, float loss) in progress.Losses)
         {
-            line[name] = float.IsFinite(loss) ? JsonValue.Create(loss) : JsonValue.Create(loss.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            line[name] = float.IsFinite(loss)
+                ? JsonValue.Create(loss)
+                : JsonValue.Create(loss.ToString(System.Globalization.CultureInfo.InvariantCulture));
         }
 
         if (progress.SpectralDistance is double distance)

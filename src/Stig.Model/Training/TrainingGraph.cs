@@ -74,10 +74,11 @@ internal sealed class TrainingGraph
     /// <summary>The parameters that a step updates: Adam keeps two moments for each.</summary>
     public IEnumerable<string> TrainedParameters { get; private set; } = [];
 
-    private static (PatchDiscriminator Discriminator, ProfileDiscriminator Profile, PatchProjection Projection) Networks(TrainingOptions options) => (
-        new PatchDiscriminator(options.Width),
-        new ProfileDiscriminator(RingProfile.RingCount(options.Size, options.Size, RingKind.Rect)),
-        new PatchProjection(options.Architecture.Generator, options.ProjectionDimensions));
+    private static (PatchDiscriminator Discriminator, ProfileDiscriminator Profile, PatchProjection Projection) Networks(
+        TrainingOptions options) =>
+        (new PatchDiscriminator(options.Width),
+         new ProfileDiscriminator(RingProfile.RingCount(options.Size, options.Size, RingKind.Rect)),
+         new PatchProjection(options.Architecture.Generator, options.ProjectionDimensions));
 
     private bool Official => options.Preset == Preset.Official;
 
@@ -144,8 +145,8 @@ internal sealed class TrainingGraph
 
     private bool TracksRunning => options.Normalization == NormalizationMode.Batch && mode == TrainingGraphMode.Update;
 
-    // The spectrum of the refined image itself, which is not the translated one when that is not the spectrum of a real image. The reference
-    // implementation stretches the image first and scales the magnitude to [0, 1].
+    // The spectrum of the refined image itself, which is not the translated one when that is not the spectrum of a real
+    // image. The reference implementation stretches the image first and scales the magnitude to [0, 1].
     private Value RefinedMagnitude(Value refinedImage)
     {
         if (!Official)

@@ -12,7 +12,8 @@ namespace Stig.Model.Training;
 /// <param name="Similarity">1 - SSIM between a fake image and its refined image.</param>
 /// <param name="LowFrequency">Root mean square change of the central part of the spectra.</param>
 public sealed record LossWeights(
-    double Adversarial = 3, double Profile = 3, double Contrastive = 10, double Identity = 3, double Similarity = 1, double LowFrequency = 3);
+    double Adversarial = 3, double Profile = 3, double Contrastive = 10, double Identity = 3, double Similarity = 1,
+    double LowFrequency = 3);
 
 /// <summary>Everything that decides a training run, apart from the images; stored in the run folder and in every checkpoint.</summary>
 public sealed record TrainingOptions
@@ -59,7 +60,8 @@ public sealed record TrainingOptions
     /// <summary>Weights of the generator's losses.</summary>
     public LossWeights Losses { get; init; } = new();
 
-    /// <summary>Encoder levels whose features the contrastive loss compares: 1 (what the reference computes) to 5 (what it means).</summary>
+    /// <summary>Encoder levels whose features the contrastive loss compares: 1 (what the reference computes) to 5 (what it
+    /// means).</summary>
     public int ContrastiveLevels { get; init; } = 5;
 
     /// <summary>Positions sampled a level for the contrastive loss.</summary>
@@ -113,7 +115,8 @@ public sealed record TrainingOptions
         Check(LearningRate > 0 && double.IsFinite(LearningRate), nameof(LearningRate), "positive", LearningRate);
         Check(Beta1 is >= 0 and < 1, nameof(Beta1), "in [0, 1)", Beta1);
         Check(Beta2 is >= 0 and < 1, nameof(Beta2), "in [0, 1)", Beta2);
-        Check(ContrastiveLevels is >= 1 and <= NestedUNet.Levels, nameof(ContrastiveLevels), $"from 1 to {NestedUNet.Levels}", ContrastiveLevels);
+        Check(ContrastiveLevels is >= 1 and <= NestedUNet.Levels, nameof(ContrastiveLevels), $"from 1 to {NestedUNet.Levels}",
+            ContrastiveLevels);
         Check(Patches >= 1, nameof(Patches), "at least 1", Patches);
         Check(ProjectionDimensions >= 1, nameof(ProjectionDimensions), "at least 1", ProjectionDimensions);
         Check(Temperature > 0, nameof(Temperature), "positive", Temperature);

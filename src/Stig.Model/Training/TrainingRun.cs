@@ -80,7 +80,8 @@ public static class TrainingRun
         private double? bestDistance;
         private long bestStep;
 
-        public Running(TrainingRunOptions options, TrainingOptions training, RunFolder folder, UnpairedDataset dataset, UnpairedDataset? validation)
+        public Running(
+            TrainingRunOptions options, TrainingOptions training, RunFolder folder, UnpairedDataset dataset, UnpairedDataset? validation)
         {
             this.options = options;
             this.training = training;
@@ -134,7 +135,8 @@ public static class TrainingRun
                 completed = RunSteps(steps, cancellation);
             }
 
-            return new TrainingResult(completed, completed >= steps, folder.LastCheckpoint, validator is null ? null : folder.BestCheckpoint,
+            return new TrainingResult(
+                completed, completed >= steps, folder.LastCheckpoint, validator is null ? null : folder.BestCheckpoint,
                 bestStep, bestDistance, validator?.InputDistance);
         }
 
@@ -191,7 +193,8 @@ public static class TrainingRun
             {
                 if (!float.IsFinite(loss))
                 {
-                    throw new TrainingDivergedException($"Training stopped: {name} is {loss} at step {session!.CompletedSteps}. The last good weights are in "
+                    throw new TrainingDivergedException(
+                        $"Training stopped: {name} is {loss} at step {session!.CompletedSteps}. The last good weights are in "
                         + $"{folder.LastCheckpoint}. Try a lower --learning-rate.");
                 }
             }

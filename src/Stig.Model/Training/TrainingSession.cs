@@ -59,7 +59,8 @@ internal sealed class TrainingSession : IDisposable
         return new TrainingSession(options, executor, store, 0);
     }
 
-    /// <summary>Goes on where a checkpoint stopped. The run may be given another length; its learning rate then follows the new one.</summary>
+    /// <summary>Goes on where a checkpoint stopped. The run may be given another length; its learning rate then follows the
+    /// new one.</summary>
     /// <exception cref="CheckpointException">It was trained with other options than the given ones.</exception>
     public static TrainingSession Resume(string checkpointPath, Executor executor, TrainingOptions options)
     {
@@ -75,7 +76,8 @@ internal sealed class TrainingSession : IDisposable
             };
             return sameLength == options
                 ? new TrainingSession(options, executor, store, info.Step)
-                : throw new CheckpointException($"{checkpointPath} was trained with other options than those given. Its own are: {info.Training}. "
+                : throw new CheckpointException(
+                    $"{checkpointPath} was trained with other options than those given. Its own are: {info.Training}. "
                     + "Resume with the same options, or start a new run.");
         }
         catch

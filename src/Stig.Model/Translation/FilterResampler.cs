@@ -1,9 +1,9 @@
 namespace Stig.Model.Translation;
 
 /// <summary>
-/// A filter fitted at one size, for images of another (docs/method.md, "Other sizes"). The smooth part is a function of normalised frequency
-/// and is interpolated over it. The grid that a generator leaves is periodic in the image: its peaks sit at fixed normalised frequencies but
-/// are one or a few bins wide at any size, so they are moved, not stretched.
+/// A filter fitted at one size, for images of another (docs/method.md, "Other sizes"). The smooth part is a function of
+/// normalised frequency and is interpolated over it. The grid that a generator leaves is periodic in the image: its peaks sit
+/// at fixed normalised frequencies but are one or a few bins wide at any size, so they are moved, not stretched.
 /// </summary>
 internal static class FilterResampler
 {
@@ -94,8 +94,8 @@ internal static class FilterResampler
         }
     }
 
-    // Each peak goes to the bin nearest to its normalised frequency, with the height by which it stands out. Neighbouring peak bins keep their
-    // distance in bins to the strongest of them, so that a peak two bins wide stays two bins wide.
+    // Each peak goes to the bin nearest to its normalised frequency, with the height by which it stands out. Neighbouring
+    // peak bins keep their distance in bins to the strongest of them, so that a peak two bins wide stays two bins wide.
     private static void MovePeaks(
         ReadOnlySpan<float> filter, float[] smooth, List<(int Y, int X)> peaks, int size, Span<float> target, int height, int width)
     {

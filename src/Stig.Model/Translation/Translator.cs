@@ -23,8 +23,8 @@ internal sealed record TranslatedSpectrum(Value Magnitude, Value Normalized);
 /// </summary>
 /// <param name="architecture">How the model computes.</param>
 /// <param name="eachAlone">
-/// Whether every image is treated as if it were alone in its batch, as refinement does; otherwise <see cref="Preset.Official"/> rolls and scales
-/// over the batch.
+/// Whether every image is treated as if it were alone in its batch, as refinement does; otherwise
+/// <see cref="Preset.Official"/> rolls and scales over the batch.
 /// </param>
 internal sealed class Translator(ModelArchitecture architecture, bool eachAlone = false)
 {
@@ -40,7 +40,8 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
     private NormalizationMode Normalization =>
         eachAlone && architecture.Normalization == NormalizationMode.Batch ? NormalizationMode.PerImage : architecture.Normalization;
 
-    /// <summary>Name of the filter's parameter at a size: at others than that of training it is resampled (<see cref="FilterResampler"/>).</summary>
+    /// <summary>Name of the filter's parameter at a size: at others than that of training it is resampled
+    /// (<see cref="FilterResampler"/>).</summary>
     public string FilterNameAt(int height, int width) =>
         height == architecture.Size && width == architecture.Size ? FilterName : $"{FilterName}.{height}x{width}";
 
@@ -50,11 +51,13 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
     /// </summary>
     public Spectrum Analyze(Graph graph, Value images)
     {
-        (Value magnitude, Value phasor) = graph.LogSpectrum(Official ? graph.Roll(images, RolledImages(images), images.Shape.C / 2) : images);
+        (Value magnitude, Value phasor) =
+            graph.LogSpectrum(Official ? graph.Roll(images, RolledImages(images), images.Shape.C / 2) : images);
         if (architecture.HasFilter)
         {
             // A log magnitude is never negative.
-            Value filter = graph.Latest(graph.Parameter(FilterNameAt(images.Shape.H, images.Shape.W), new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
+            Value filter = graph.Latest(graph.Parameter(
+                FilterNameAt(images.Shape.H, images.Shape.W), new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
             magnitude = graph.Relu(graph.Add(magnitude, filter));
         }
 

@@ -41,8 +41,8 @@ internal static class ConvolutionCases
     }
 
     private static OperationCase Convolution(
-        string what, int images, int inputChannels, int outputChannels, int height, int width, int window, int stride, int padding, bool bias,
-        bool winograd)
+        string what, int images, int inputChannels, int outputChannels, int height, int width, int window, int stride,
+        int padding, bool bias, bool winograd)
     {
         int products = window * window * inputChannels;
         int pixels = images * (height / stride) * (width / stride);
@@ -53,7 +53,8 @@ internal static class ConvolutionCases
             Inputs =
             [
                 CaseInput.Variable("src", new Shape(images, inputChannels, height, width), Fills.Normal()),
-                CaseInput.Weights("weights", new Shape(outputChannels, inputChannels, window, window), Fills.Normal(1 / Math.Sqrt(products))),
+                CaseInput.Weights(
+                    "weights", new Shape(outputChannels, inputChannels, window, window), Fills.Normal(1 / Math.Sqrt(products))),
                 .. bias ? [CaseInput.Weights("bias", new Shape(outputChannels), Fills.Normal())] : Array.Empty<CaseInput>(),
             ],
             Build = (graph, x) => [graph.Conv2d(features ? graph.AsFeatures(x[0]) : x[0], x[1], bias ? x[2] : null, stride, padding)],
@@ -61,7 +62,8 @@ internal static class ConvolutionCases
             Outputs = [new("dst", Loosened(Bound.Accumulation(products, $"{window} x {window} x {inputChannels} products"), winograd))],
             Gradient = Loosened(
                 Bound.Accumulation(
-                    Math.Max(window * window * outputChannels, pixels), "the window times the output channels (data), or all pixels (weights)"),
+                    Math.Max(window * window * outputChannels, pixels),
+                    "the window times the output channels (data), or all pixels (weights)"),
                 winograd),
             PerImage = images > 1,
         };

@@ -27,11 +27,13 @@ internal static class ElementwiseCases
         .. from features in new[] { false, true }
            from slope in new[] { 0f, 0.2f, 1f }
            select Activation(
-               $"leaky ReLU, slope {slope}", ActivationKind.LeakyRelu, slope, features, Fills.AwayFromZero, x => ElementwiseOracles.LeakyRelu(x, slope)),
+               $"leaky ReLU, slope {slope}", ActivationKind.LeakyRelu, slope, features, Fills.AwayFromZero,
+               x => ElementwiseOracles.LeakyRelu(x, slope)),
         .. from features in new[] { false, true }
            select Activation("sigmoid", ActivationKind.Sigmoid, 0, features, Fills.Normal(3), ElementwiseOracles.Sigmoid),
         .. from features in new[] { false, true }
-           select Activation("symmetric sigmoid", ActivationKind.SymmetricSigmoid, 0, features, Fills.Normal(3), ElementwiseOracles.SymmetricSigmoid),
+           select Activation("symmetric sigmoid", ActivationKind.SymmetricSigmoid, 0, features, Fills.Normal(3),
+               ElementwiseOracles.SymmetricSigmoid),
         .. from features in new[] { false, true }
            select Activation("unit clamp", ActivationKind.UnitClamp, 0, features, Fills.AwayFromUnitEnds, ElementwiseOracles.UnitClamp),
         Saturation(),

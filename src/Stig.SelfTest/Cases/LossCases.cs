@@ -7,10 +7,12 @@ namespace Stig.SelfTest.Cases;
 /// <summary>Scalar losses.</summary>
 internal static class LossCases
 {
-    private static readonly Bound Sum = new(16 * Bound.Rounding, 16 * Bound.Rounding, "a mean over the tensor, accumulated better than in plain float32");
+    private static readonly Bound Sum =
+        new(16 * Bound.Rounding, 16 * Bound.Rounding, "a mean over the tensor, accumulated better than in plain float32");
 
     private static readonly Bound Similarity = new(
-        4e-6, 1e-5, "variances are differences of windowed means of squares: where those are float32, their rounding counts against C2 = 9e-4");
+        4e-6, 1e-5,
+        "variances are differences of windowed means of squares: where those are float32, their rounding counts against C2 = 9e-4");
 
     public static IReadOnlyList<OperationCase> All { get; } =
     [
@@ -57,7 +59,11 @@ internal static class LossCases
     private static OperationCase EqualSpectra() => new()
     {
         Name = "low_frequency_backward/equal spectra",
-        Inputs = [CaseInput.Constant("a", new Shape(1, 3, 7, 9), Fills.Normal()), CaseInput.Constant("gradient", Shape.Scalar, Fills.Same(1))],
+        Inputs =
+        [
+            CaseInput.Constant("a", new Shape(1, 3, 7, 9), Fills.Normal()),
+            CaseInput.Constant("gradient", Shape.Scalar, Fills.Same(1)),
+        ],
         Build = (graph, x) =>
         {
             Value loss = graph.LowFrequencyDistance(x[0], x[0], 2);
@@ -84,7 +90,8 @@ internal static class LossCases
         Inputs =
         [
             CaseInput.Variable("logits", new Shape(rows, classes), Fills.Normal(deviation)),
-            new CaseInput("labels", TensorType.Integers(rows), (random, _) => [.. Enumerable.Range(0, rows).Select(_ => random.Next(classes))]),
+            new CaseInput("labels", TensorType.Integers(rows),
+                (random, _) => [.. Enumerable.Range(0, rows).Select(_ => random.Next(classes))]),
         ],
         Build = (graph, x) => [graph.CrossEntropy(x[0], x[1])],
         Oracle = x => [Tensor.Scalar(LossOracles.CrossEntropy(x[0], x[1]))],

@@ -44,8 +44,8 @@ internal static class NormalizationCases
         InputFill fill = slope == 1 ? Fills.Normal(2, 0.5) : Fills.Alternating;
         return new OperationCase
         {
-            Name = $"normalization/{(statistics == NormalizationStatistics.Batch ? "batch" : "per image")}, {(affine ? "affine" : "plain")}, "
-                + $"slope {slope}, {shape}",
+            Name = $"normalization/{(statistics == NormalizationStatistics.Batch ? "batch" : "per image")}, "
+                + $"{(affine ? "affine" : "plain")}, slope {slope}, {shape}",
             Inputs =
             [
                 CaseInput.Variable("src", shape, fill),

@@ -44,7 +44,8 @@ internal static class OptimizerCases
                 Value[] state = x[..3];
                 for (int k = 0; k < Steps; k++)
                 {
-                    state = [.. graph.Apply(new Adam(beta1, beta2, epsilon), state[0], x[3 + k], state[1], state[2], x[3 + Steps], x[4 + Steps + k])];
+                    state = [.. graph.Apply(new Adam(beta1, beta2, epsilon), state[0], x[3 + k], state[1], state[2],
+                        x[3 + Steps], x[4 + Steps + k])];
                 }
 
                 return state;

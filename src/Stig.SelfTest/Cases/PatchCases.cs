@@ -38,7 +38,8 @@ internal static class PatchCases
             Name = $"sample_positions/{what}",
             Inputs = [new CaseInput("random", TensorType.Integers(4), Fills.Given(seedLow, seedHigh, step, 0))],
             Build = (graph, x) => [graph.SamplePositions(x[0], stream, extent, count)],
-            Oracle = _ => [PatchOracles.SamplePositions(unchecked((uint)seedLow), seedHigh, unchecked((uint)step), (uint)stream, extent, count)],
+            Oracle = _ => [PatchOracles.SamplePositions(
+                unchecked((uint)seedLow), seedHigh, unchecked((uint)step), (uint)stream, extent, count)],
             Outputs = [new("positions", Bound.Exact)],
         };
     }

@@ -11,7 +11,8 @@ namespace Stig.SelfTest.Cases;
 internal static class RangeCases
 {
     private static readonly Bound Extremes = new(
-        32 * Bound.Rounding, 64 * Bound.Rounding, "the gradients of minimum and maximum are sums over the tensor, then a handful of roundings");
+        32 * Bound.Rounding, 64 * Bound.Rounding,
+        "the gradients of minimum and maximum are sums over the tensor, then a handful of roundings");
 
     public static IReadOnlyList<OperationCase> All { get; } =
     [

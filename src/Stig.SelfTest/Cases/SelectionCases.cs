@@ -64,7 +64,11 @@ internal static class SelectionCases
     private static OperationCase ConcatTwice(Axis axis, bool features) => new()
     {
         Name = $"concat/a part used twice, {Describe(axis, features)}",
-        Inputs = [CaseInput.Variable("a", new Shape(2, 16, 5, 7), Fills.Normal()), CaseInput.Variable("b", new Shape(2, 16, 5, 7), Fills.Normal())],
+        Inputs =
+        [
+            CaseInput.Variable("a", new Shape(2, 16, 5, 7), Fills.Normal()),
+            CaseInput.Variable("b", new Shape(2, 16, 5, 7), Fills.Normal()),
+        ],
         Build = (graph, x) =>
         {
             Value a = Twice(graph, x[0], features);
@@ -89,7 +93,11 @@ internal static class SelectionCases
     private static OperationCase ConcatInput(Axis axis, bool features) => new()
     {
         Name = $"concat/a part that is an input, {Describe(axis, features)}",
-        Inputs = [CaseInput.Variable("a", new Shape(2, 16, 5, 7), Fills.Normal()), CaseInput.Variable("b", new Shape(2, 16, 5, 7), Fills.Normal())],
+        Inputs =
+        [
+            CaseInput.Variable("a", new Shape(2, 16, 5, 7), Fills.Normal()),
+            CaseInput.Variable("b", new Shape(2, 16, 5, 7), Fills.Normal()),
+        ],
         Build = (graph, x) => [graph.Concat(axis, features ? graph.AsFeatures(x[0]) : x[0], Twice(graph, x[1], features))],
         Oracle = x => [SelectionOracles.Concat(axis, x[0], x[1].Map(value => 2 * value))],
         Outputs = [new("dst", Bound.Exact)],
@@ -100,7 +108,11 @@ internal static class SelectionCases
     private static OperationCase ConcatNested() => new()
     {
         Name = "concat/nested, cut again across the seams",
-        Inputs = [CaseInput.Variable("a", new Shape(2, 16, 3, 5), Fills.Normal()), CaseInput.Variable("b", new Shape(2, 16, 3, 5), Fills.Normal())],
+        Inputs =
+        [
+            CaseInput.Variable("a", new Shape(2, 16, 3, 5), Fills.Normal()),
+            CaseInput.Variable("b", new Shape(2, 16, 3, 5), Fills.Normal()),
+        ],
         Build = (graph, x) =>
         {
             Value a = Twice(graph, x[0], true);

@@ -8,14 +8,16 @@ namespace Stig.SelfTest.Cases;
 internal static class SpectrumCases
 {
     private static readonly Bound Transform =
-        new(32 * Bound.Rounding, 64 * Bound.Rounding, "a float32 FFT: rounding grows with the logarithm of the size, or the size of a prime factor");
+        new(32 * Bound.Rounding, 64 * Bound.Rounding,
+            "a float32 FFT: rounding grows with the logarithm of the size, or the size of a prime factor");
 
     // Where |F| is small against the spectrum's mean, the error of F is large against |F|, and so is that of its logarithm and phase.
     private static readonly Bound Relative =
         new(2e-5, 1e-3, "errors of the transform relative to single, possibly small, coefficients");
 
     private static readonly Bound Twice =
-        new(64 * Bound.Rounding, 128 * Bound.Rounding, "two transforms, and exp(log(1 + |F|)) - 1, which turns absolute errors of M into relative ones");
+        new(64 * Bound.Rounding, 128 * Bound.Rounding,
+            "two transforms, and exp(log(1 + |F|)) - 1, which turns absolute errors of M into relative ones");
 
     private static readonly Shape[] Sizes =
     [
@@ -33,7 +35,7 @@ internal static class SpectrumCases
            select Inverse(shape, component, shift),
         .. new[] { new Shape(2, 3, 6, 5), new Shape(1, 1, 7, 9), new Shape(1, 3, 33, 47) }.Select(RoundTrip),
         .. from kind in new[] { RingKind.Rect, RingKind.Radial }
-           from shape in new[] { new Shape(1, 3, 1, 1), new Shape(2, 3, 6, 5), new Shape(2, 1, 7, 9), new Shape(1, 3, 16, 16), new Shape(3, 3, 33, 47) }
+           from shape in new Shape[] { new(1, 3, 1, 1), new(2, 3, 6, 5), new(2, 1, 7, 9), new(1, 3, 16, 16), new(3, 3, 33, 47) }
            select Rings(kind, shape),
     ];
 
@@ -56,7 +58,11 @@ internal static class SpectrumCases
     private static OperationCase Zeros() => new()
     {
         Name = "log_spectrum/image of zeros",
-        Inputs = [CaseInput.Constant("src", new Shape(1, 3, 6, 5), Fills.Same(0)), CaseInput.Constant("gradient", new Shape(1, 3, 6, 5), Fills.Normal())],
+        Inputs =
+        [
+            CaseInput.Constant("src", new Shape(1, 3, 6, 5), Fills.Same(0)),
+            CaseInput.Constant("gradient", new Shape(1, 3, 6, 5), Fills.Normal()),
+        ],
         Build = (graph, x) =>
         {
             (Value magnitude, Value phasor) = graph.LogSpectrum(x[0]);

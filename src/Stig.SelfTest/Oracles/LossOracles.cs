@@ -61,7 +61,8 @@ internal static class LossOracles
         return Math.Sqrt(sum / (a.N * a.C * 4.0 * radius * radius));
     }
 
-    /// <summary>Mean over all pixels of the similarity under a Gaussian window of 35 x 35 pixels, sigma 1.5, zeros outside the image.</summary>
+    /// <summary>Mean over all pixels of the similarity under a Gaussian window of 35 x 35 pixels, sigma 1.5, zeros outside
+    /// the image.</summary>
     public static double StructuralSimilarity(Tensor a, Tensor b)
     {
         const double c1 = 0.01 * 0.01;

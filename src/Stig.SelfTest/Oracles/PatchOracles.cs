@@ -6,8 +6,9 @@ namespace Stig.SelfTest.Oracles;
 internal static class PatchOracles
 {
     /// <summary>
-    /// The first values of the keyed permutation of 0 .. extent - 1 that native/cpu/patch_nce.cpp defines: a Feistel network of twelve rounds
-    /// over the smallest even number of bits that holds the extent, applied until the value is below the extent.
+    /// The first values of the keyed permutation of 0 .. extent - 1 that native/cpu/patch_nce.cpp defines: a Feistel network
+    /// of twelve rounds over the smallest even number of bits that holds the extent, applied until the value is below the
+    /// extent.
     /// </summary>
     public static Tensor SamplePositions(uint seedLow, uint seedHigh, uint step, uint stream, int extent, int count)
     {

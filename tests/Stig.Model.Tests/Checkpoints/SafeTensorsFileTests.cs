@@ -13,7 +13,7 @@ namespace Stig.Model.Tests.Checkpoints;
 public sealed class SafeTensorsFileTests : IDisposable
 {
     private const string Good = """{"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"I64","shape":[],"data_offsets":[8,16]}}""";
-    private readonly TemporaryFolder folder = new();
+    private readonly TestFolder folder = new();
 
     public void Dispose() => folder.Dispose();
 
@@ -52,7 +52,8 @@ public sealed class SafeTensorsFileTests : IDisposable
     public void Data_order_may_differ_from_header_order()
     {
         using SafeTensorsFile file = SafeTensorsFile.Open(Write(
-            """{"late":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"early":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}""", [7, 9]));
+            """{"late":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"early":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}""",
+            [7, 9]));
         Assert.Equal(["early", "late"], file.Tensors.Select(t => t.Name));
         Assert.Equal((7, 9), (Integer(file, "early"), Integer(file, "late")));
     }
@@ -69,7 +70,8 @@ public sealed class SafeTensorsFileTests : IDisposable
         ];
         using SafeTensorsFile file = SafeTensorsFile.Open(Write(
             """{"F64":{"dtype":"F64","shape":[5],"data_offsets":[0,40]},"F32":{"dtype":"F32","shape":[5],"data_offsets":[40,60]},"""
-            + """ "F16":{"dtype":"F16","shape":[5],"data_offsets":[60,70]},"BF16":{"dtype":"BF16","shape":[2],"data_offsets":[70,74]}}""", data));
+            + """ "F16":{"dtype":"F16","shape":[5],"data_offsets":[60,70]},"BF16":{"dtype":"BF16","shape":[2],"data_offsets":[70,74]}}""",
+            data));
         float[] values = new float[5];
         foreach (string name in (string[])["F64", "F32", "F16"])
         {
@@ -157,7 +159,8 @@ public sealed class SafeTensorsFileTests : IDisposable
         }
 
         Assert.Equal([1f, bad], values);
-        Fails(header, data, file => file.ReadFinite("a", values), "'a'", "element 1", bad.ToString(System.Globalization.CultureInfo.CurrentCulture));
+        Fails(header, data, file => file.ReadFinite("a", values), "'a'", "element 1",
+            bad.ToString(System.Globalization.CultureInfo.CurrentCulture));
     }
 
     [Fact]
@@ -208,11 +211,13 @@ public sealed class SafeTensorsFileTests : IDisposable
     }
 
     [Fact]
-    public void Name_is_half_a_surrogate_pair() => Rejects("""{"\ud800":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}""", [0], "not Unicode");
+    public void Name_is_half_a_surrogate_pair() =>
+        Rejects("""{"\ud800":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}""", [0], "not Unicode");
 
     [Fact]
     public void Name_stands_twice() => Rejects(
-        """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", [0, 0], "'a'", "twice");
+        """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""",
+        [0, 0], "'a'", "twice");
 
     [Theory]
     [InlineData("\"dtype\":\"U8\",", "dtype")]
@@ -233,13 +238,15 @@ public sealed class SafeTensorsFileTests : IDisposable
     [InlineData("true")]
     [InlineData("{}")]
     [InlineData("[]")]
-    public void Metadata_value_is_not_a_string(string value) => Rejects($$$"""{"__metadata__":{"k":{{{value}}} } }""", [], "'k'", "not a string");
+    public void Metadata_value_is_not_a_string(string value) =>
+        Rejects($$$"""{"__metadata__":{"k":{{{value}}} } }""", [], "'k'", "not a string");
 
     [Theory]
     [InlineData("\"text\"")]
     [InlineData("[]")]
     [InlineData("null")]
-    public void Metadata_is_not_an_object(string value) => Rejects($$$"""{"__metadata__":{{{value}}} }""", [], "__metadata__", "not an object");
+    public void Metadata_is_not_an_object(string value) =>
+        Rejects($$$"""{"__metadata__":{{{value}}} }""", [], "__metadata__", "not an object");
 
     [Theory]
     [InlineData("1")]
@@ -305,7 +312,8 @@ public sealed class SafeTensorsFileTests : IDisposable
     [InlineData("[-4,0]")]
     [InlineData("[4,0]")]
     public void Offsets_are_no_range(string offsets) =>
-        Rejects($$$"""{"a":{"dtype":"F32","shape":[1],"data_offsets":{{{offsets}}} } }""", new byte[4], "'a'", Spaced(offsets), "not a range");
+        Rejects($$$"""{"a":{"dtype":"F32","shape":[1],"data_offsets":{{{offsets}}} } }""", new byte[4], "'a'", Spaced(offsets),
+            "not a range");
 
     [Theory]
     [InlineData(0, 4)]
@@ -348,13 +356,13 @@ public sealed class SafeTensorsFileTests : IDisposable
     [Fact]
     public void Missing_file()
     {
-        string path = folder.File("absent.safetensors");
+        string path = folder["absent.safetensors"];
         AssertLine(path, Assert.Throws<CheckpointException>(() => SafeTensorsFile.Open(path)), "cannot be read");
     }
 
     [Fact]
     public void Folder_instead_of_a_file() =>
-        AssertLine(folder.Path, Assert.Throws<CheckpointException>(() => SafeTensorsFile.Open(folder.Path)), "cannot be read");
+        AssertLine(folder.Root, Assert.Throws<CheckpointException>(() => SafeTensorsFile.Open(folder.Root)), "cannot be read");
 
     [Fact]
     public void Cut_at_every_byte_is_rejected()
@@ -423,10 +431,11 @@ public sealed class SafeTensorsFileTests : IDisposable
                 // Three of four keep a length that fits, so that the parser and not only the length check is tried.
                 if (cases[0].Value % 4 != 0)
                 {
-                    BinaryPrimitives.WriteUInt64LittleEndian(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes), (ulong)(bytes.Count - 8 - 16));
+                    BinaryPrimitives.WriteUInt64LittleEndian(
+                        System.Runtime.InteropServices.CollectionsMarshal.AsSpan(bytes), (ulong)(bytes.Count - 8 - 16));
                 }
 
-                string path = folder.File($"{Guid.NewGuid():N}.safetensors");
+                string path = folder[$"{Guid.NewGuid():N}.safetensors"];
                 File.WriteAllBytes(path, [.. bytes]);
                 try
                 {
@@ -536,7 +545,7 @@ public sealed class SafeTensorsFileTests : IDisposable
 
     private string Write(byte[] bytes)
     {
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         File.WriteAllBytes(path, bytes);
         return path;
     }

@@ -9,21 +9,22 @@ namespace Stig.Model.Tests.Checkpoints;
 /// <summary>The writer against the reader (exact, bit by bit), against the format's rules, and when writing fails.</summary>
 public sealed class SafeTensorsWriterTests : IDisposable
 {
-    private static readonly Dictionary<string, string> noMetadata = [];
-    private readonly TemporaryFolder folder = new();
+    private static readonly Dictionary<string, string> NoMetadata = [];
+    private readonly TestFolder folder = new();
 
     public void Dispose() => folder.Dispose();
 
     [Fact]
     public void Round_trip_keeps_every_bit()
     {
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         Dictionary<string, string> metadata = new() { ["schema"] = "1", ["note"] = "\"quoted\", ünïcode 语\n\\", [""] = "" };
         float[] weights = [1f, -0f, float.NaN, float.NegativeInfinity, float.Epsilon, 1f / 3];
         long[] steps = [long.MinValue, long.MaxValue];
         Half[] halves = [(Half)0.1f, Half.NaN, (Half)3];
         using (SafeTensorsWriter writer = new(path, metadata,
-            [new("a.weight", StoredType.F32, 2, 3), new("steps", StoredType.I64, 2), new("half", StoredType.F16, 3), new("none", StoredType.F32, 0, 4), new("é\"\\", StoredType.F32)]))
+            [new("a.weight", StoredType.F32, 2, 3), new("steps", StoredType.I64, 2), new("half", StoredType.F16, 3),
+                new("none", StoredType.F32, 0, 4), new("é\"\\", StoredType.F32)]))
         {
             writer.Write("é\"\\", [42f]);
             writer.Write("steps", steps);
@@ -53,8 +54,9 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Header_is_padded_sorted_and_in_insertion_order_and_data_is_aligned()
     {
-        string path = folder.File("model.safetensors");
-        Save(path, new() { ["z"] = "1", ["B"] = "2", ["a"] = "3" }, [new("u8", StoredType.U8, 3), new("f32", StoredType.F32, 5), new("i64", StoredType.I64, 1), new("f16", StoredType.F16, 1)]);
+        string path = folder["model.safetensors"];
+        Save(path, new() { ["z"] = "1", ["B"] = "2", ["a"] = "3" }, [new("u8", StoredType.U8, 3), new("f32", StoredType.F32, 5),
+            new("i64", StoredType.I64, 1), new("f16", StoredType.F16, 1)]);
         byte[] bytes = File.ReadAllBytes(path);
         int length = (int)BinaryPrimitives.ReadUInt64LittleEndian(bytes);
         Assert.Equal(0, length % 8);
@@ -70,8 +72,8 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Same_content_gives_same_bytes()
     {
-        string one = folder.File("one.safetensors");
-        string two = folder.File("two.safetensors");
+        string one = folder["one.safetensors"];
+        string two = folder["two.safetensors"];
         Save(one, new() { ["a"] = "1", ["b"] = "2" }, [new("x", StoredType.F32, 3), new("y", StoredType.I64, 2)]);
         Save(two, new() { ["b"] = "2", ["a"] = "1" }, [new("x", StoredType.F32, 3), new("y", StoredType.I64, 2)]);
         Assert.Equal(File.ReadAllBytes(one), File.ReadAllBytes(two));
@@ -80,24 +82,24 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Commit_replaces_the_previous_file_even_while_it_is_being_read()
     {
-        string path = folder.File("model.safetensors");
-        Save(path, noMetadata, [new("old", StoredType.F32, 3)]);
+        string path = folder["model.safetensors"];
+        Save(path, NoMetadata, [new("old", StoredType.F32, 3)]);
         using SafeTensorsFile open = SafeTensorsFile.Open(path);
-        Save(path, noMetadata, [new("new", StoredType.F32, 2)]);
+        Save(path, NoMetadata, [new("new", StoredType.F32, 2)]);
         float[] values = new float[3];
         open.Read("old", values);
         Assert.Equal([1f, 2f, 3f], values);
         using SafeTensorsFile now = SafeTensorsFile.Open(path);
         Assert.Equal("new", Assert.Single(now.Tensors).Name);
-        Assert.Equal([path], Directory.GetFiles(folder.Path));
+        Assert.Equal([path], Directory.GetFiles(folder.Root));
     }
 
     [Fact]
     public void Dispose_without_commit_keeps_the_previous_file()
     {
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         byte[] before = Previous(path);
-        using (SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 4)]))
+        using (SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 4)]))
         {
             writer.Write("x", [1f, 2f]);
             Assert.Equal(before, File.ReadAllBytes(path));
@@ -109,12 +111,13 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Commit_of_an_incomplete_tensor_is_refused_and_keeps_the_previous_file()
     {
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         byte[] before = Previous(path);
-        using (SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 4)]))
+        using (SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 4)]))
         {
             writer.Write("x", [1f, 2f, 3f]);
-            Assert.Contains("'x' has got 12 of its 16", Assert.Throws<InvalidOperationException>(writer.Commit).Message, StringComparison.Ordinal);
+            Assert.Contains("'x' has got 12 of its 16", Assert.Throws<InvalidOperationException>(writer.Commit).Message,
+                StringComparison.Ordinal);
         }
 
         AssertOnly(path, before);
@@ -124,12 +127,12 @@ public sealed class SafeTensorsWriterTests : IDisposable
     public void Full_disk_is_one_line_and_keeps_the_previous_file()
     {
         // More than any disk holds, but within what a file's length can say: the space is reserved before the first value is taken.
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         byte[] before = Previous(path);
         CheckpointException? error = null;
         try
         {
-            using SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.U8, 1L << 60)]);
+            using SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.U8, 1L << 60)]);
         }
         catch (CheckpointException caught)
         {
@@ -144,8 +147,8 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Missing_folder_is_one_line()
     {
-        string path = Path.Combine(folder.Path, "absent", "model.safetensors");
-        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, noMetadata, [])));
+        string path = Path.Combine(folder.Root, "absent", "model.safetensors");
+        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, NoMetadata, [])));
     }
 
     [Fact]
@@ -153,28 +156,29 @@ public sealed class SafeTensorsWriterTests : IDisposable
     {
         // Not even root may create a file there.
         Assert.SkipUnless(Directory.Exists("/proc/self"), "needs Linux's /proc");
-        AssertLine("/proc/self/model.safetensors", Assert.Throws<CheckpointException>(() => new SafeTensorsWriter("/proc/self/model.safetensors", noMetadata, [])));
+        AssertLine("/proc/self/model.safetensors",
+            Assert.Throws<CheckpointException>(() => new SafeTensorsWriter("/proc/self/model.safetensors", NoMetadata, [])));
     }
 
     [Fact]
     public void Failed_rename_is_one_line_and_removes_the_temporary_file()
     {
         // A folder that is not empty stands under the target's name, which only the rename at the very end can notice.
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         Directory.CreateDirectory(Path.Combine(path, "inside"));
-        using SafeTensorsWriter writer = new(path, noMetadata, [new("x", StoredType.F32, 1)]);
+        using SafeTensorsWriter writer = new(path, NoMetadata, [new("x", StoredType.F32, 1)]);
         writer.Write("x", [1f]);
         AssertLine(path, Assert.Throws<CheckpointException>(writer.Commit));
-        Assert.Empty(Directory.GetFiles(folder.Path));
+        Assert.Empty(Directory.GetFiles(folder.Root));
         Assert.True(Directory.Exists(Path.Combine(path, "inside")));
     }
 
     [Fact]
     public void Second_writer_of_the_same_file_is_refused_and_leaves_the_first_alone()
     {
-        string path = folder.File("model.safetensors");
-        using SafeTensorsWriter first = new(path, noMetadata, [new("x", StoredType.F32, 1)]);
-        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, noMetadata, [])));
+        string path = folder["model.safetensors"];
+        using SafeTensorsWriter first = new(path, NoMetadata, [new("x", StoredType.F32, 1)]);
+        AssertLine(path, Assert.Throws<CheckpointException>(() => new SafeTensorsWriter(path, NoMetadata, [])));
         first.Write("x", [5f]);
         first.Commit();
         float[] value = new float[1];
@@ -186,21 +190,22 @@ public sealed class SafeTensorsWriterTests : IDisposable
     [Fact]
     public void Remains_of_a_killed_writer_are_overwritten()
     {
-        string path = folder.File("model.safetensors");
+        string path = folder["model.safetensors"];
         File.WriteAllBytes(path + ".tmp", new byte[10_000]);
-        Save(path, noMetadata, [new("x", StoredType.F32, 1)]);
+        Save(path, NoMetadata, [new("x", StoredType.F32, 1)]);
         SafeTensorsFile.Open(path).Dispose();
-        Assert.Equal([path], Directory.GetFiles(folder.Path));
+        Assert.Equal([path], Directory.GetFiles(folder.Root));
     }
 
     [Fact]
     public void Misuse_is_an_argument_exception()
     {
-        using SafeTensorsWriter writer = new(folder.File("model.safetensors"), noMetadata, [new("x", StoredType.F32, 2)]);
+        using SafeTensorsWriter writer = new(folder["model.safetensors"], NoMetadata, [new("x", StoredType.F32, 2)]);
         Assert.Throws<ArgumentException>(() => writer.Write("y", [1f]));
         Assert.Throws<ArgumentException>(() => writer.Write("x", [1L]));
         Assert.Throws<ArgumentException>(() => writer.Write("x", [1f, 2f, 3f]));
-        Assert.Throws<ArgumentException>(() => new SafeTensorsWriter(folder.File("b"), noMetadata, [new("x", StoredType.F32), new("x", StoredType.F32)]));
+        Assert.Throws<ArgumentException>(
+            () => new SafeTensorsWriter(folder["b"], NoMetadata, [new("x", StoredType.F32), new("x", StoredType.F32)]));
         Assert.Throws<ArgumentException>(() => new StoredTensor("__metadata__", StoredType.F32));
         Assert.Throws<ArgumentOutOfRangeException>(() => new StoredTensor("x", StoredType.F32, -1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new StoredTensor("x", StoredType.F32, 1L << 61));
@@ -217,8 +222,8 @@ public sealed class SafeTensorsWriterTests : IDisposable
             drawn =>
             {
                 StoredTensor[] tensors = [.. drawn.DistinctBy(t => t.Name)];
-                string path = folder.File($"{Guid.NewGuid():N}.safetensors");
-                Save(path, noMetadata, tensors);
+                string path = folder[$"{Guid.NewGuid():N}.safetensors"];
+                Save(path, NoMetadata, tensors);
                 using SafeTensorsFile file = SafeTensorsFile.Open(path);
                 File.Delete(path);
                 Assert.Equal(tensors.Length, file.Tensors.Count);
@@ -254,13 +259,13 @@ public sealed class SafeTensorsWriterTests : IDisposable
 
     private static byte[] Previous(string path)
     {
-        Save(path, noMetadata, [new("previous", StoredType.F32, 3)]);
+        Save(path, NoMetadata, [new("previous", StoredType.F32, 3)]);
         return File.ReadAllBytes(path);
     }
 
     private void AssertOnly(string path, byte[] content)
     {
-        Assert.Equal([path], Directory.GetFiles(folder.Path));
+        Assert.Equal([path], Directory.GetFiles(folder.Root));
         Assert.Equal(content, File.ReadAllBytes(path));
     }
 }

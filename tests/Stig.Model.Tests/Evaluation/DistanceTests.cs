@@ -8,7 +8,8 @@ public sealed class DistanceTests
     [Fact]
     public void Band_edges_at_256_and_at_smaller_sides()
     {
-        Assert.Equal([0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 129], SpectralFeatures.BandEdges(256));
+        Assert.Equal([0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 129],
+            SpectralFeatures.BandEdges(256));
         Assert.Equal([0, 1, 2, 4, 6, 8, 12, 16, 24, 33], SpectralFeatures.BandEdges(64));
         Assert.Equal([0, 9], SpectralFeatures.BandEdges(16));
         Assert.Equal([0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 43], SpectralFeatures.BandEdges(84));
@@ -103,7 +104,8 @@ public sealed class DistanceTests
         Assert.Equal(EnergyDistance.Between(x, y), estimate.Value, 1e-12);
         for (int i = 0; i < x.Length; i++)
         {
-            Assert.Equal(EnergyDistance.Between([.. x.Where((_, k) => k != i)], [.. y.Where((_, k) => k != i)]), estimate.LeaveOneOut[i], 1e-12);
+            Assert.Equal(EnergyDistance.Between([.. x.Where((_, k) => k != i)], [.. y.Where((_, k) => k != i)]),
+                estimate.LeaveOneOut[i], 1e-12);
         }
     }
 
@@ -111,7 +113,8 @@ public sealed class DistanceTests
     public void Band_and_peak_distance_are_energy_distances_of_standardised_features()
     {
         SpectralFeatures[] Features(int seed, double offset) =>
-            [.. RandomValues.Vectors(5, 3, seed, offset).Zip(RandomValues.Vectors(5, 2, seed + 1, offset), (b, p) => new SpectralFeatures(b, p))];
+            [.. RandomValues.Vectors(5, 3, seed, offset)
+                .Zip(RandomValues.Vectors(5, 2, seed + 1, offset), (b, p) => new SpectralFeatures(b, p))];
         (SpectralFeatures[] fit, SpectralFeatures[] reals, SpectralFeatures[] images) = (Features(1, 0), Features(3, 0), Features(5, 0.5));
         double[][] Standardised(SpectralFeatures[] set, Func<SpectralFeatures, IReadOnlyList<double>> part) => [.. set.Select(f =>
             part(f).Select((v, k) =>

@@ -41,7 +41,8 @@ public sealed class ImageQualityTests
                 {
                     double weight = window[row - y + 17] * window[column - x + 17] / (mass * mass);
                     (double p, double q) = (a[plane + (row * extents.Width) + column], b[plane + (row * extents.Width) + column]);
-                    (ma, mb, aa, bb, ab) = (ma + (weight * p), mb + (weight * q), aa + (weight * p * p), bb + (weight * q * q), ab + (weight * p * q));
+                    (ma, mb, aa, bb, ab) = (ma + (weight * p), mb + (weight * q), aa + (weight * p * p), bb + (weight * q * q),
+                        ab + (weight * p * q));
                 }
             }
 

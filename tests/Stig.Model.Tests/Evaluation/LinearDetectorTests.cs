@@ -34,7 +34,8 @@ public sealed class LinearDetectorTests
         for (int k = 0; k < features.Length; k++)
         {
             double expected = Enumerable.Range(0, extents.Count)
-                .Where(i => i / extents.Area == k / 4 && i / 16 % 12 / 8 == k / 2 % 2 && i % 16 / 8 == k % 2).Average(i => (double)spectrum[i]);
+                .Where(i => i / extents.Area == k / 4 && i / 16 % 12 / 8 == k / 2 % 2 && i % 16 / 8 == k % 2)
+                .Average(i => (double)spectrum[i]);
             Assert.Equal(expected, features[k], 1e-12);
         }
     }

@@ -2,7 +2,8 @@ using Stig.Model.Evaluation;
 
 namespace Stig.Model.Tests.Evaluation;
 
-/// <summary>Spectra, their means, the log-frequency distance and the radial profile against plain loops and numbers worked out by hand.</summary>
+/// <summary>Spectra, their means, the log-frequency distance and the radial profile against plain loops and numbers worked
+/// out by hand.</summary>
 public sealed class SpectrumTests
 {
     private static readonly ImageExtents Pair = new(1, 2, 1);
@@ -62,8 +63,8 @@ public sealed class SpectrumTests
     [Fact]
     public void Three_forms_of_the_log_frequency_distance()
     {
-        // Means: reals [0, 1]; images [0.5, 0.5] from [0, 1] and [1, 0]. In 8 bits 127, so differences -127 and 128: squares 16129 and 16384,
-        // modulo 256 1 and 0.
+        // Means: reals [0, 1]; images [0.5, 0.5] from [0, 1] and [1, 0]. In 8 bits 127, so differences -127 and 128: squares
+        // 16129 and 16384, modulo 256 1 and 0.
         var reals = new SpectrumStatistics(Pair);
         reals.Add([0f, 2f]);
         var images = new SpectrumStatistics(Pair);

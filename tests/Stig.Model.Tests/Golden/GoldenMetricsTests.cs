@@ -4,9 +4,9 @@ using Stig.Model.Imaging;
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
-/// Oracle: the reference's log-frequency distance of three folders of PNG files (file 09). Its spectra have their channels rolled by one, which
-/// no distance sees. Tolerance: <see cref="Tolerance"/> for spectra; 8-bit values may differ by one in a handful of entries, and the sums over
-/// them by as much as that moves them.
+/// Oracle: the reference's log-frequency distance of three folders of PNG files (file 09). Its spectra have their channels
+/// rolled by one, which no distance sees. Tolerance: <see cref="Tolerance"/> for spectra; 8-bit values may differ by one in a
+/// handful of entries, and the sums over them by as much as that moves them.
 /// </summary>
 public sealed class GoldenMetricsTests
 {
@@ -52,7 +52,8 @@ public sealed class GoldenMetricsTests
             if (statistics.Count == 1 && file.Has($"{set}.decoded0"))
             {
                 check.Tensor($"{set}.decoded0", planes, new Tolerance(Measure.Largest, 1e-7));
-                check.Tensor($"{set}.magnitude0", Rolled(statistics.MeanNormalized(), extents), ScaledSpectrum.Tolerance(file.Name, tensor));
+                check.Tensor($"{set}.magnitude0", Rolled(statistics.MeanNormalized(), extents),
+                    ScaledSpectrum.Tolerance(file.Name, tensor));
             }
         }
 

@@ -123,7 +123,8 @@ public sealed class MemoryPlanTests
         float[] before = [.. Harness.Draw(x, 1).Select(value => reason == "input" ? value : 2 * value)];
         Assert.Equal(before.Select(value => reason == "twice" ? value * value : Math.Max(0, value)), outputs["result"]);
         Assert.Equal(
-            before.Skip(reason == "view" ? before.Length / 2 : 0).Select(value => reason == "output" ? value : value + 1), outputs["reader"]);
+            before.Skip(reason == "view" ? before.Length / 2 : 0).Select(value => reason == "output" ? value : value + 1),
+            outputs["reader"]);
         Assert.NotEqual(plan[doubled], plan[result]);
     }
 

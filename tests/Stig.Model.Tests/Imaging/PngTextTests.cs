@@ -4,7 +4,7 @@ namespace Stig.Model.Tests.Imaging;
 
 public sealed class PngTextTests : IDisposable
 {
-    private static readonly KeyValuePair<string, string>[] s_texts = [new("Software", "stig 1.2.3"), new("Comment", "zwölf\nlines")];
+    private static readonly KeyValuePair<string, string>[] Texts = [new("Software", "stig 1.2.3"), new("Comment", "zwölf\nlines")];
 
     private readonly TestFolder folder = new();
 
@@ -16,10 +16,10 @@ public sealed class PngTextTests : IDisposable
         RgbImage image = SyntheticImages.RealLike(1, 0, 16);
 
         ImageCodec.Save(folder["plain.png"], image);
-        ImageCodec.Save(folder["texts.png"], image, s_texts);
+        ImageCodec.Save(folder["texts.png"], image, Texts);
 
         Assert.Empty(PngText.Read(File.ReadAllBytes(folder["plain.png"])));
-        Assert.Equal(s_texts, PngText.Read(File.ReadAllBytes(folder["texts.png"])));
+        Assert.Equal(Texts, PngText.Read(File.ReadAllBytes(folder["texts.png"])));
         Assert.Equal(image.Pixels, ImageCodec.Load(folder["texts.png"]).Pixels);
     }
 
@@ -27,7 +27,7 @@ public sealed class PngTextTests : IDisposable
     [Fact]
     public void A_changed_bit_is_found()
     {
-        ImageCodec.Save(folder["a.png"], SyntheticImages.RealLike(1, 0, 16), s_texts);
+        ImageCodec.Save(folder["a.png"], SyntheticImages.RealLike(1, 0, 16), Texts);
         byte[] png = File.ReadAllBytes(folder["a.png"]);
 
         // From the type of the first chunk on: a changed signature or length is found otherwise.

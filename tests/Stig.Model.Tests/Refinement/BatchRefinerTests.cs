@@ -8,7 +8,7 @@ namespace Stig.Model.Tests.Refinement;
 
 public sealed class BatchRefinerTests : IDisposable
 {
-    private static readonly (int Width, int Height)[] s_sizes = [(32, 32), (32, 48), (20, 33)];
+    private static readonly (int Width, int Height)[] Sizes = [(32, 32), (32, 48), (20, 33)];
 
     private readonly SyntheticRun synthetic = new();
     private readonly string model;
@@ -86,7 +86,7 @@ public sealed class BatchRefinerTests : IDisposable
         var random = new Random(8);
         for (int i = 0; i < count; i++)
         {
-            (int width, int height) = s_sizes[i % s_sizes.Length];
+            (int width, int height) = Sizes[i % Sizes.Length];
             byte[] pixels = new byte[3 * width * height];
             random.NextBytes(pixels);
             ImageCodec.Save(Path.Combine(synthetic["in"], $"{i:D5}.png"), new RgbImage(width, height, pixels));

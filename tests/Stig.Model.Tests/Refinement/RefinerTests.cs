@@ -5,7 +5,6 @@ using Stig.Model.Imaging;
 using Stig.Model.Networks;
 using Stig.Model.Randomness;
 using Stig.Model.Refinement;
-using Stig.Model.Tests.Imaging;
 using Stig.Model.Tests.Training;
 using Stig.Model.Training;
 using Stig.Model.Translation;
@@ -62,7 +61,8 @@ public sealed class RefinerTests : IDisposable
     [InlineData(Preset.Default, 8, NormalizationMode.Running, true)]
     [InlineData(Preset.Official, 16, NormalizationMode.Batch, true)]
     [InlineData(Preset.Filter, 0, NormalizationMode.PerImage, true)]
-    public void An_image_alone_or_in_any_batch_gives_the_same_bytes(Preset preset, int width, NormalizationMode normalization, bool winograd)
+    public void An_image_alone_or_in_any_batch_gives_the_same_bytes(
+        Preset preset, int width, NormalizationMode normalization, bool winograd)
     {
         string model = RandomModel(preset, width, normalization);
         const int Count = 5;

@@ -1,6 +1,5 @@
 using Stig.Model.Imaging;
 using Stig.Model.Reports;
-using Stig.Model.Tests.Imaging;
 
 namespace Stig.Model.Tests.Reports;
 
@@ -83,7 +82,8 @@ public sealed class ReportTests
     public void Profile_plot_has_visible_title_labels_and_curves()
     {
         using var folder = new TestFolder();
-        float[] real = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.1f * r)], fake = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.12f * r)];
+        float[] real = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.1f * r)],
+            fake = [.. Enumerable.Range(0, 65).Select(r => 9 - 0.12f * r)];
         RgbImage Plot(string title, string name)
         {
             PlotSeries[] profiles = [SpectrumProfilePlot.Profile(name, real, 128), SpectrumProfilePlot.Profile("fake", fake, 128)];

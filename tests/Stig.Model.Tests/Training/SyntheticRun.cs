@@ -1,6 +1,5 @@
 using Stig.Model.Data;
 using Stig.Model.Imaging;
-using Stig.Model.Tests.Imaging;
 using Stig.Model.Training;
 using Stig.Model.Translation;
 

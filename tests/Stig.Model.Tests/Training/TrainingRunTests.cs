@@ -28,7 +28,8 @@ public sealed class TrainingRunTests : IDisposable
             JsonElement line = JsonDocument.Parse(log[step - 1]).RootElement;
             Assert.Equal(step, line.GetProperty("step").GetInt64());
             Assert.True(line.GetProperty("learning_rate").GetDouble() > 0);
-            foreach (string loss in (string[])["loss_D_total", "loss_G", "loss_G_GAN", "loss_SG_GAN", "loss_NCE", "loss_identity", "loss_LF"])
+            string[] losses = ["loss_D_total", "loss_G", "loss_G_GAN", "loss_SG_GAN", "loss_NCE", "loss_identity", "loss_LF"];
+            foreach (string loss in losses)
             {
                 Assert.True(double.IsFinite(line.GetProperty(loss).GetDouble()), $"{loss} at step {step}");
             }
@@ -51,11 +52,13 @@ public sealed class TrainingRunTests : IDisposable
     {
         // The oracle is the filter preset's own checkpoint: same images, same split, so the same distance to the last bit.
         TrainingResult filter = TrainingRun.Run(synthetic.Options(Preset.Filter, "filter", steps: 1));
-        TrainingResult start = TrainingRun.Run(synthetic.Options(Preset.Default, "default", steps: 1), new CancellationToken(canceled: true));
+        TrainingResult start =
+            TrainingRun.Run(synthetic.Options(Preset.Default, "default", steps: 1), new CancellationToken(canceled: true));
 
         Assert.Equal(0, start.Steps);
         Assert.Equal(filter.BestDistance, start.BestDistance);
-        Assert.True(filter.BestDistance < filter.InputDistance, $"the filter gave {filter.BestDistance}, the fakes as they are {filter.InputDistance}");
+        Assert.True(filter.BestDistance < filter.InputDistance,
+            $"the filter gave {filter.BestDistance}, the fakes as they are {filter.InputDistance}");
     }
 
     [Fact]
@@ -65,7 +68,11 @@ public sealed class TrainingRunTests : IDisposable
         TrainingResult undisturbed = TrainingRun.Run(whole);
 
         using var stop = new CancellationTokenSource();
-        TrainingRunOptions half = whole with { OutputFolder = synthetic["half"], Progress = progress => { if (progress.Step == 3) { stop.Cancel(); } } };
+        TrainingRunOptions half = whole with
+        {
+            OutputFolder = synthetic["half"],
+            Progress = progress => { if (progress.Step == 3) { stop.Cancel(); } },
+        };
         TrainingResult stopped = TrainingRun.Run(half, stop.Token);
         Assert.False(stopped.Completed);
         Assert.Equal(3, stopped.Steps);
@@ -74,7 +81,8 @@ public sealed class TrainingRunTests : IDisposable
         Assert.True(resumed.Completed);
         Assert.Equal(File.ReadAllBytes(undisturbed.LastCheckpoint), File.ReadAllBytes(resumed.LastCheckpoint));
         Assert.Equal(
-            File.ReadAllText(Path.Combine(synthetic["whole"], "log.jsonl")), File.ReadAllText(Path.Combine(synthetic["half"], "log.jsonl")));
+            File.ReadAllText(Path.Combine(synthetic["whole"], "log.jsonl")),
+            File.ReadAllText(Path.Combine(synthetic["half"], "log.jsonl")));
     }
 
     [Fact]
@@ -120,7 +128,8 @@ public sealed class TrainingRunTests : IDisposable
         _ = TrainingRun.Run(options);
 
         TrainingRunOptions other = options with { Resume = true, Training = options.Training with { Width = 8 } };
-        Assert.Contains("other options", Assert.Throws<CheckpointException>(() => TrainingRun.Run(other)).Message, StringComparison.Ordinal);
+        Assert.Contains("other options", Assert.Throws<CheckpointException>(() => TrainingRun.Run(other)).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -141,11 +150,14 @@ public sealed class TrainingRunTests : IDisposable
     {
         TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 1);
 
-        Assert.Contains("nowhere", Assert.Throws<ImageDataException>(() => TrainingRun.Run(options with { RealFolder = synthetic["nowhere"] })).Message,
+        Assert.Contains("nowhere", Assert.Throws<ImageDataException>(
+            () => TrainingRun.Run(options with { RealFolder = synthetic["nowhere"] })).Message,
             StringComparison.Ordinal);
-        Assert.Contains("Size", Assert.Throws<ArgumentException>(() => TrainingRun.Run(options with { Training = options.Training with { Size = 40 } })).Message,
+        Assert.Contains("Size", Assert.Throws<ArgumentException>(
+            () => TrainingRun.Run(options with { Training = options.Training with { Size = 40 } })).Message,
             StringComparison.Ordinal);
-        Assert.Contains("auto, cpu", Assert.Throws<Execution.DeviceException>(() => TrainingRun.Run(options with { Device = "gpu" })).Message,
+        Assert.Contains("auto, cpu",
+            Assert.Throws<Execution.DeviceException>(() => TrainingRun.Run(options with { Device = "gpu" })).Message,
             StringComparison.Ordinal);
         Assert.False(Directory.Exists(synthetic["run"]));
     }

@@ -3,7 +3,6 @@ using Stig.Model.Data;
 using Stig.Model.Evaluation;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
-using Stig.Model.Tests.Imaging;
 using Stig.Model.Training;
 using Stig.Model.Translation;
 
@@ -11,8 +10,9 @@ namespace Stig.Model.Tests.Translation;
 
 /// <summary>
 /// Photographs and images of a GAN, in the folder named by STIG_DATA (real/ and fake/, 256 x 256, numbered names), in two folds: fitted on
-/// the odd numbers and judged on the even ones, and the reverse. Oracle: an independent computation in double precision on these images, averages
-/// over both folds, in 8 bits: means of the log-frequency distance rounded down, refined images rounded to the nearest.
+/// the odd numbers and judged on the even ones, and the reverse. Oracle: an independent computation in double precision on
+/// these images, averages over both folds, in 8 bits: means of the log-frequency distance rounded down, refined images
+/// rounded to the nearest.
 /// </summary>
 public sealed class RealImageTests : IDisposable
 {
@@ -111,7 +111,8 @@ public sealed class RealImageTests : IDisposable
 
     private float[][] Spectra(RgbImage[] images) => [.. images.Select(image => spectra.Analyze(Planes(image)))];
 
-    private static SpectralFeatures[] Features(float[][] spectra) => [.. spectra.Select(spectrum => SpectralFeatures.Of(spectrum, Extents))];
+    private static SpectralFeatures[] Features(float[][] spectra) =>
+        [.. spectra.Select(spectrum => SpectralFeatures.Of(spectrum, Extents))];
 
     private static SpectrumStatistics Statistics(float[][] spectra)
     {
@@ -131,7 +132,8 @@ public sealed class RealImageTests : IDisposable
         return planes;
     }
 
-    private static RgbImage[] Load(string data, string kind, bool odd) => [.. Half(data, kind, odd).Select(file => ImageCodec.Load(file.Path))];
+    private static RgbImage[] Load(string data, string kind, bool odd) =>
+        [.. Half(data, kind, odd).Select(file => ImageCodec.Load(file.Path))];
 
     private static IEnumerable<ImageFile> Half(string data, string kind, bool odd) =>
         ImageFiles.FindIn(Path.Combine(data, kind))

@@ -116,7 +116,8 @@ internal sealed unsafe class CpuProgram : Program
             long imageBytes = output.Type.ByteCount / source->N;
             for (long image = 0; image < source->N; image++)
             {
-                new ReadOnlySpan<byte>((byte*)source->Data + (image * source->BatchStride * output.Type.ElementSize), checked((int)imageBytes))
+                new ReadOnlySpan<byte>(
+                    (byte*)source->Data + (image * source->BatchStride * output.Type.ElementSize), checked((int)imageBytes))
                     .CopyTo(bytes.Slice(checked((int)(image * imageBytes)), (int)imageBytes));
             }
         }

@@ -1,4 +1,4 @@
-namespace Stig.Model.Tests.Imaging;
+namespace Stig.Model.Tests;
 
 /// <summary>A folder of its own for one test, removed at the end.</summary>
 internal sealed class TestFolder : IDisposable
