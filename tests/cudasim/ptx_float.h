@@ -5,6 +5,7 @@
 #include <cfenv>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -98,6 +99,18 @@ inline float narrow_float(double x, Round round) {
   if ((round == Round::Up || (toward_zero && x < 0)) && back < x)
     return std::nextafter(nearest, std::numeric_limits<float>::infinity());
   return nearest;
+}
+
+// What tensor cores make of a float32 operand: 10 fraction bits.
+inline float round_tf32(float x) {
+  uint32_t u = bit_cast<uint32_t>(x);
+  if ((u & 0x7f800000u) == 0x7f800000u) return x;
+  return bit_cast<float>((u + 0x1000u) & 0xffffe000u);
+}
+// NVIDIA_TF32_OVERRIDE=0 forbids it for every library.
+inline bool tf32_allowed() {
+  const char* text = std::getenv("NVIDIA_TF32_OVERRIDE");
+  return text == nullptr || text[0] != '0';
 }
 
 // Storage types of the two 16-bit formats, so that templates tell them apart.
