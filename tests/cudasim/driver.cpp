@@ -1682,8 +1682,9 @@ API cuStreamIsCapturing(Handle stream, int* status) {
 }
 API cuThreadExchangeStreamCaptureMode(int* mode) {
   NEEDS_NOTHING("cuThreadExchangeStreamCaptureMode") {
-    return refuse(mode == nullptr ? kInvalidValue : kNotSupported,
-                  "cuThreadExchangeStreamCaptureMode is not simulated");
+    if (mode == nullptr || *mode < 0 || *mode > 2) return kInvalidValue;
+    std::swap(*mode, capture_mode);
+    return kSuccess;
   });
 }
 API cuStreamGetCaptureInfo_v2(Handle stream, int* status, uint64_t* id, Handle* graph, Handle** dependencies,

@@ -196,6 +196,7 @@ struct Device {
 
 extern thread_local std::vector<Context*> context_stack;
 extern thread_local bool in_callback;
+extern thread_local int capture_mode;  // of this thread's calls towards captures that run, CU_STREAM_CAPTURE_MODE_*
 
 // Runs one call: counts it, takes the lock, checks what has to hold, reports exceptions as a status.
 enum class Needs { Nothing, Initialised, Context };

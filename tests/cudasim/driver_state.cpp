@@ -8,6 +8,7 @@ namespace cudasim {
 
 thread_local std::vector<Context*> context_stack;
 thread_local bool in_callback = false;
+thread_local int capture_mode = 0;
 
 long environment_number(const char* name, long fallback) {
   const char* text = std::getenv(name);
@@ -38,7 +39,8 @@ void Device::invalidate(Capture& capture) { capture.status = 2; }
 bool Device::forbidden_by_capture() {
   bool forbidden = false;
   for (const auto& c : captures) {
-    bool reaches = c->mode == 0 || (c->mode == 1 && c->thread == std::this_thread::get_id());
+    bool mine = c->thread == std::this_thread::get_id();
+    bool reaches = capture_mode != 2 && c->mode != 2 && (mine || (c->mode == 0 && capture_mode == 0));
     if (reaches && c->status == 1) {
       invalidate(*c);
       forbidden = true;

@@ -26,8 +26,8 @@ struct State {
 };
 
 State& state() {
-  static State instance;
-  return instance;
+  static State* instance = new State();  // never destroyed: the exit report comes after static destructors
+  return *instance;
 }
 
 bool is_host(Owner owner) { return owner == Owner::HostPinned || owner == Owner::HostRegistered; }

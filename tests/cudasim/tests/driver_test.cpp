@@ -42,6 +42,7 @@ DRIVER(cuStreamDestroy_v2, Handle);
 DRIVER(cuStreamSynchronize, Handle);
 DRIVER(cuStreamBeginCapture_v2, Handle, int);
 DRIVER(cuStreamEndCapture, Handle, Handle*);
+DRIVER(cuThreadExchangeStreamCaptureMode, int*);
 DRIVER(cuStreamWaitEvent, Handle, Handle, unsigned);
 DRIVER(cuEventCreate, Handle*, unsigned);
 DRIVER(cuEventRecord, Handle, Handle);
@@ -101,6 +102,7 @@ void bind() {
   BIND(cuStreamSynchronize);
   BIND(cuStreamBeginCapture_v2);
   BIND(cuStreamEndCapture);
+  BIND(cuThreadExchangeStreamCaptureMode);
   BIND(cuStreamWaitEvent);
   BIND(cuEventCreate);
   BIND(cuEventRecord);
@@ -936,6 +938,14 @@ void test_streams_and_graphs() {
   CHECK_EQUAL(cuStreamSynchronize(s), 900);
   CHECK_EQUAL(cuStreamEndCapture(s, &graph), 901);
   CHECK_EQUAL(cuStreamBeginCapture_v2(nullptr, 0), 900);
+  // A thread that says it knows what it does may allocate.
+  int mode = 2;
+  CHECK_EQUAL(cuThreadExchangeStreamCaptureMode(&mode), 0);
+  CHECK_EQUAL(cuStreamBeginCapture_v2(s, 0), 0);
+  CHECK_EQUAL(cuMemAlloc_v2(&p, 16), 0);
+  CHECK_EQUAL(cuStreamEndCapture(s, &graph), 0);
+  CHECK_EQUAL(cuThreadExchangeStreamCaptureMode(&mode), 0);
+  CHECK_EQUAL(mode, 2);
   Handle blocking = nullptr;
   CHECK_EQUAL(cuStreamCreate(&blocking, 0), 0);
   CHECK_EQUAL(cuStreamBeginCapture_v2(blocking, 2), 0);
