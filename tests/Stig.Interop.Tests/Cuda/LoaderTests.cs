@@ -231,12 +231,32 @@ public sealed class LoaderTests : IDisposable
         CudaUnavailableException failure = Assert.Throws<CudaUnavailableException>(() => Loader().Load(CudaLibrary.Dnn));
         Assert.Contains("was built for CUDA 13, but cuBLAS", failure.Message, StringComparison.Ordinal);
         Assert.Contains("is of CUDA 12", failure.Message, StringComparison.Ordinal);
-        Assert.Equal(native.Loads.Count(f => f.Contains("cudnn", StringComparison.Ordinal)), native.Freed);
+        Assert.Equal(native.Loads.Count(f => f.Contains("cudnn", StringComparison.Ordinal)), native.Freed.Count(f => f.Contains("cudnn", StringComparison.Ordinal)));
 
         PutDnn("usr/local/cuda-12.6/lib64", "90700 12060");
         CudaLibraryLoader loader = Loader();
         _ = loader.Load(CudaLibrary.Dnn);
         Assert.Equal(Path.Combine(Full("usr/local/cuda-12.6/lib64"), "libcudnn.so.9"), loader.Find(CudaLibrary.Dnn)!.Path);
+    }
+
+    [Fact]
+    public void Cudnn_decides_between_two_complete_sets()
+    {
+        PutCuda("program", 12);
+        PutCuda("program", 13);
+        PutDnn("usr/local/cuda-12.6/lib64", "90700 12060");
+        CudaLibraryLoader loader = Loader();
+        _ = loader.Load(CudaLibrary.Fft);
+        Assert.Equal(12, loader.Major);
+        Assert.Equal(Path.Combine(Full("program"), "libcufft.so.11"), loader.Find(CudaLibrary.Fft)!.Path);
+        _ = loader.Load(CudaLibrary.Dnn);
+        Assert.Equal(Path.Combine(Full("program"), "libcublas.so.12"), loader.Find(CudaLibrary.Blas)!.Path);
+
+        // Without any cuDNN the newer set serves what does not need it.
+        Directory.Delete(Full("usr/local/cuda-12.6"), recursive: true);
+        loader = Loader();
+        _ = loader.Load(CudaLibrary.Fft);
+        Assert.Equal(13, loader.Major);
     }
 
     [Theory]
@@ -310,7 +330,7 @@ public sealed class LoaderTests : IDisposable
 
         internal int VersionCalls { get; private set; }
 
-        internal int Freed { get; private set; }
+        internal List<string> Freed { get; } = [];
 
         internal override nint Load(string file)
         {
@@ -322,7 +342,7 @@ public sealed class LoaderTests : IDisposable
             return contents.Count;
         }
 
-        internal override void Free(nint handle) => Freed++;
+        internal override void Free(nint handle) => Freed.Add(Loads[(int)handle - 1]);
 
         internal override bool HasSymbol(nint handle, string symbol) => !Missing.Contains(symbol);
 

@@ -11,7 +11,10 @@ namespace Stig.Interop.Cuda.Dnn;
 /// <param name="Math">Arithmetic; set it on the convolution before running.</param>
 internal readonly record struct DnnAlgorithm(int Algorithm, float Milliseconds, long WorkspaceBytes, bool Deterministic, DnnMathType Math);
 
-/// <summary>A convolution's four descriptors: what is read, the weights, how, and what is written.</summary>
+/// <summary>
+/// A convolution's four descriptors: what is read, the weights, how, and what is written. With channels-last weights cuDNN documents only
+/// packed feature maps (pixel stride = channels); a range of channels of a wider tensor gives CUDNN_STATUS_NOT_SUPPORTED_LAYOUT.
+/// </summary>
 /// <param name="X">The layer's input (or its gradient).</param>
 /// <param name="W">The weights (or their gradient).</param>
 /// <param name="Convolution">Padding, stride, arithmetic.</param>

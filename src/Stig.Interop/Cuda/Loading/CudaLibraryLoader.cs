@@ -17,6 +17,9 @@ internal sealed record LoadAttempt(string Library, string Place, string Outcome)
 /// </summary>
 internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 {
+    /// <summary>The libraries whose file names carry the CUDA major.</summary>
+    private static readonly CudaLibrary[] OfMajor = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
+
     private readonly Lock gate = new();
     private readonly Dictionary<CudaLibrary, LoadedLibrary> loaded = [];
     private readonly Dictionary<string, nint> bySystem = [];
@@ -53,6 +56,11 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
     {
         lock (gate)
         {
+            if (library != CudaLibrary.Driver)
+            {
+                ChooseMajor();
+            }
+
             if (loaded.TryGetValue(library, out LoadedLibrary? present))
             {
                 return present.Handle;
@@ -90,7 +98,6 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 
     private LoadedLibrary LoadOfMajor(CudaLibrary library)
     {
-        ChooseMajor();
         if (library == CudaLibrary.Blas)
         {
             // From the same folder and before cuBLAS: otherwise its own dependency may bring in a stray one of the system.
@@ -219,7 +226,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 
     /// <summary>
     /// Chooses the CUDA major for all libraries: the first of which cuBLASLt, cuBLAS and cuFFT have all been met on the way through the
-    /// places, the newer of two in the same place. Where no set is complete, the one with the most libraries.
+    /// places, the newer of two in the same place. Where no set is complete, the one with the most libraries. When the driver runs
+    /// several majors, cuDNN decides between complete sets: it alone has the same file name in every CUDA, so only its loading tells.
     /// </summary>
     private void ChooseMajor()
     {
@@ -229,36 +237,80 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
 
         int driver = native.DriverVersion(Load(CudaLibrary.Driver)) / 1000;
-        CudaLibrary[] set = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
 
         // A driver that does not tell its version (the toolkit's stub) is refused when it is initialised.
         int[] candidates = [.. CudaLibraryNames.Majors.Where(m => m <= driver || driver == 0)];
+        int first = FirstComplete(candidates);
+        foreach (int candidate in candidates.Where(m => m == first || IsComplete(m)).OrderBy(m => m == first ? 0 : 1))
+        {
+            major = candidate;
+            if (candidates.Length == 1 || TryLoadDnn())
+            {
+                return;
+            }
+
+            UnloadAllButDriver();
+        }
+
+        major = first;
+    }
+
+    private int FirstComplete(int[] candidates)
+    {
         Dictionary<int, HashSet<CudaLibrary>> met = candidates.ToDictionary(m => m, _ => new HashSet<CudaLibrary>());
         foreach (SearchPlace place in search.Places())
         {
             foreach (int candidate in candidates)
             {
-                met[candidate].UnionWith(set.Where(library => !met[candidate].Contains(library) && Holds(place, library, candidate)));
-                if (met[candidate].Count == set.Length)
+                met[candidate].UnionWith(OfMajor.Where(library => !met[candidate].Contains(library) && Holds(place, library, candidate)));
+                if (met[candidate].Count == OfMajor.Length)
                 {
-                    Choose(candidate);
-                    return;
+                    return candidate;
                 }
             }
         }
 
-        Choose(candidates.MaxBy(m => met[m].Count));
+        return candidates.MaxBy(m => met[m].Count);
+    }
 
-        void Choose(int chosen)
+    private bool IsComplete(int candidate)
+    {
+        SearchPlace[] places = [.. search.Places()];
+        return OfMajor.All(library => places.Any(place => Holds(place, library, candidate)));
+    }
+
+    private bool TryLoadDnn()
+    {
+        try
         {
-            major = chosen;
-            foreach (string file in candidates.Where(m => m != chosen).SelectMany(m => set.Select(library => CudaLibraryNames.File(library, m, search.Windows))))
-            {
-                if (bySystem.Remove(file, out nint unused))
-                {
-                    native.Free(unused);
-                }
-            }
+            _ = Load(CudaLibrary.Dnn);
+            return true;
+        }
+        catch (CudaUnavailableException)
+        {
+            // Its absence is no failure before it is needed; then the search is made again and its message shown.
+            return false;
+        }
+    }
+
+    private void UnloadAllButDriver()
+    {
+        // What the system's loader found is in both lists.
+        HashSet<nint> handles = [.. bySystem.Where(s => s.Key != CudaLibraryNames.File(CudaLibrary.Driver, 0, search.Windows)).Select(s => s.Value)];
+        foreach (CudaLibrary library in loaded.Keys.Where(l => l != CudaLibrary.Driver).ToArray())
+        {
+            handles.Add(loaded[library].Handle);
+            loaded.Remove(library);
+        }
+
+        foreach (string file in bySystem.Where(s => handles.Contains(s.Value)).Select(s => s.Key).ToArray())
+        {
+            bySystem.Remove(file);
+        }
+
+        foreach (nint handle in handles)
+        {
+            native.Free(handle);
         }
     }
 
@@ -278,7 +330,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
             string file = CudaLibraryNames.File(library, other, search.Windows);
             if (search.Places().FirstOrDefault(p => p.Folder is { } f && File.Exists(Path.Combine(f, file))) is { } place)
             {
-                string with = string.Join(" and ", loaded.Where(l => l.Key is CudaLibrary.BlasLt or CudaLibrary.Blas or CudaLibrary.Fft).Select(l => l.Value.Path));
+                string with = string.Join(" and ", loaded.Where(l => OfMajor.Contains(l.Key)).OrderBy(l => l.Key).Select(l => l.Value.Path));
                 return $" {Path.Combine(place.Folder!, file)} is of CUDA {other}, but "
                     + (with.Length > 0 ? $"{with} of CUDA {major}" : $"the driver and the other libraries call for CUDA {major}")
                     + "; all libraries must be of one CUDA major.";
