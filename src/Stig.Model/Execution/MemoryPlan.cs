@@ -250,7 +250,7 @@ internal sealed class MemoryPlan
             List<Node> holders = [];
             foreach (Node join in joins)
             {
-                if (((Concat)join.Operation).Axis == Axis.Channel && holders.Exists(holder => ShareStorage(join, holder)))
+                if (layout.JoinedMayShareStorage && ((Concat)join.Operation).Axis == Axis.Channel && holders.Exists(holder => ShareStorage(join, holder)))
                 {
                     continue;
                 }

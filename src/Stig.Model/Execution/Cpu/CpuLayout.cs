@@ -27,6 +27,9 @@ internal sealed class CpuLayout : ILayoutPolicy
     public int BlockOf(TensorType type) =>
         blocked && type.Layout == TensorLayout.FeatureMap && type.Shape.Rank == 4 && type.Shape.C % ChannelBlock == 0 ? ChannelBlock : 1;
 
+    // Images are computed one by one, and within an image the first channel blocks lie together.
+    public bool JoinedMayShareStorage => true;
+
     public long ByteCount(TensorType type) => type.ByteCount;
 
     public bool CanView(TensorType part, TensorType whole, ViewOffset offset)

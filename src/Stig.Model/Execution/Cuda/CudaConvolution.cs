@@ -22,23 +22,25 @@ internal static class CudaConvolution
         int size = io.Layout.FeatureSize;
         DnnDataType type = size == 2 ? DnnDataType.BFloat16 : DnnDataType.Float32;
 
-        // A feature map of whole vectors is read where it is; anything else (a spectrum of three channels) is laid out in the work area, with
-        // zeros in the channels that fill up the last vector.
+        // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (a spectrum of three
+        // channels, a part of a joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result
+        // that belongs into a joined map is computed in the work area and copied.
         int inputChannels = io.Layout.PaddedChannels(src.Shape.C);
-        int outputChannels = dst.Room;
-        bool inPlace = src.IsFeatures && inputChannels == src.Shape.C;
-        long inputStride = inPlace ? src.Stride : inputChannels;
-        long inputBytes = inPlace ? 0 : (long)src.Shape.N * src.Pixels * inputChannels * size;
+        int outputChannels = io.Layout.PaddedChannels(dst.Shape.C);
+        bool inPlace = src.IsFeatures && inputChannels == src.Shape.C && src.Stride == inputChannels;
+        bool outPlace = dst.Stride == outputChannels;
+        long inputBytes = inPlace ? 0 : Align((long)src.Shape.N * src.Pixels * inputChannels * size);
+        long outputBytes = outPlace ? 0 : Align((long)dst.Shape.N * dst.Pixels * outputChannels * size);
 
-        DnnShape shape = program.Share(("convolution", operation, src.Shape, inputChannels, inputStride, outputChannels, dst.Stride, weights), () =>
+        DnnShape shape = program.Share(("convolution", operation, src.Shape, inputChannels, outputChannels, weights), () =>
         {
             CudaContext context = executor.Context;
             DnnMathType math = executor.Precision == Precision.F32 ? DnnMathType.Fma : DnnMathType.Default;
             return new DnnShape(
-                program.Own(DnnTensor.Create(context, type, src.Shape.N, inputChannels, src.Shape.H, src.Shape.W, inputStride)),
+                program.Own(DnnTensor.Create(context, type, src.Shape.N, inputChannels, src.Shape.H, src.Shape.W, inputChannels)),
                 program.Own(DnnFilter.Create(context, type, outputChannels, inputChannels, weights.H, weights.W)),
                 program.Own(DnnConvolution.Create(context, operation.Padding, operation.Stride, math)),
-                program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, dst.Stride)));
+                program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, outputChannels)));
         });
         DnnTensor biasShape = program.Share(("bias", outputChannels), () =>
             program.Own(DnnTensor.Create(executor.Context, type, 1, outputChannels, 1, 1, outputChannels)));
@@ -47,7 +49,7 @@ internal static class CudaConvolution
         // With the identity cuDNN takes this algorithm only; it is the one that uses tensor cores on channels-last data.
         const int Algorithm = (int)DnnForwardAlgorithm.ImplicitPrecompGemm;
         long workspace = executor.Dnn.ForwardWorkspace(shape, Algorithm);
-        io.NeedScratch(Align(inputBytes) + workspace);
+        io.NeedScratch(inputBytes + outputBytes + workspace);
 
         CudaTensorStore.Entry entry = program.Entry(weightsValue);
         CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
@@ -61,17 +63,24 @@ internal static class CudaConvolution
         List<Action> actions = [];
         if (!src.IsFeatures)
         {
-            actions.Add(() => CudaKernels.ToFeatures(executor, src, program.Scratch, size, inputStride, inputChannels).Queue());
+            actions.Add(() => CudaKernels.ToFeatures(executor, src, program.Scratch, size, inputChannels, inputChannels).Queue());
         }
         else if (!inPlace)
         {
             actions.Add(() => executor.Stream.Clear(program.Scratch, inputBytes));
-            actions.Add(() => CudaKernels.CopyRows(executor, src, program.Scratch, inputStride).Queue());
+            actions.Add(() => CudaKernels.CopyRows(executor, src, program.Scratch, inputChannels).Queue());
         }
 
         actions.Add(() => executor.Dnn.ForwardBiasActivation(
-            shape, Algorithm, inPlace ? src.Address : program.Scratch, packed.Weights, biasShape, packed.Bias, identity, dst.Address,
-            new DnnWorkspace(program.Scratch + (ulong)Align(inputBytes), workspace)));
+            shape, Algorithm, inPlace ? src.Address : program.Scratch, packed.Weights, biasShape, packed.Bias, identity,
+            outPlace ? dst.Address : program.Scratch + (ulong)inputBytes,
+            new DnnWorkspace(program.Scratch + (ulong)(inputBytes + outputBytes), workspace)));
+        if (!outPlace)
+        {
+            actions.Add(() => CudaKernels.CopyRows(
+                executor, dst with { Address = program.Scratch + (ulong)inputBytes, Stride = outputChannels }, dst.Address, dst.Stride).Queue());
+        }
+
         return actions;
     }
 

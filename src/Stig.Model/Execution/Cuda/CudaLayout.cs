@@ -20,6 +20,9 @@ internal sealed class CudaLayout(Precision precision) : ILayoutPolicy
         return (channels + vector - 1) / vector * vector;
     }
 
+    // cuDNN's convolutions take packed maps only.
+    public bool JoinedMayShareStorage => false;
+
     public long ByteCount(TensorType type) => type.Layout == TensorLayout.FeatureMap
         ? (long)type.Shape.N * type.Shape.H * type.Shape.W * PaddedChannels(type.Shape.C) * FeatureSize
         : type.ByteCount;

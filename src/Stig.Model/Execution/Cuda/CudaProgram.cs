@@ -225,8 +225,9 @@ internal sealed class CudaProgram : Program
         {
             recording = CudaGraph.Capture(executor.Stream, () => Queue(named: false));
         }
-        catch (CudaException e) when (e.IsCaptureRefusal)
+        catch (CudaException e) when (e is not (DeviceOutOfMemoryException or DeviceLostException))
         {
+            // A library that cannot be recorded says so with a code of its own.
             CaptureRefusal = e.Message;
         }
     }
