@@ -54,7 +54,7 @@ int Help()
 static int Build()
 {
     SetUp();
-    BuildNative();
+    BuildNative(withTests: true);
     Heading("solution");
     Run("dotnet", "build", "Stig.sln", "-c", "Release", "--nologo");
     Run("dotnet", "publish", "src/Stig.Cli", "-c", "Release", "--nologo", "--no-build", "-o", "artifacts/stig");
@@ -65,7 +65,7 @@ static int Build()
 static int Demo(string[] arguments)
 {
     SetUp();
-    BuildNative();
+    BuildNative(withTests: false);
     Heading("program");
     Run("dotnet", "publish", "src/Stig.Cli", "-c", "Release", "--nologo", "-o", "artifacts/stig");
     Heading("demo");
@@ -143,13 +143,13 @@ static void SetUp()
     Run("apt-get", install);
 }
 
-static void BuildNative()
+static void BuildNative(bool withTests)
 {
-    Heading("native core");
+    Heading(withTests ? "native core and simulated CUDA libraries" : "native core");
     string output = Path.GetFullPath("artifacts/native");
     Run("cmake", "-S", ".", "-B", "artifacts/cmake", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-Werror=dev",
         $"-DCMAKE_LIBRARY_OUTPUT_DIRECTORY={output}");
-    Run("cmake", "--build", "artifacts/cmake");
+    Run("cmake", ["--build", "artifacts/cmake", .. withTests ? (string[])[] : ["--target", "native_core"]]);
 }
 
 // Runs the test programs one after another, takes the counts from the report that each writes, and ends with the totals.
@@ -178,13 +178,28 @@ static int Test(string[] arguments)
         totals.Add(program, code, Path.Combine(results, $"{program}.xml"));
     }
 
-    Heading("kernels");
-    KernelCheck kernels = CheckKernels(FindPtxas(), renewTable: false);
-    Console.WriteLine(kernels.Line);
+    // The native tests are those of the simulated CUDA libraries.
+    Heading("ctest");
+    string native = Path.Combine(results, "ctest.xml");
+    int nativeCode = Start("ctest",
+    [
+        "--test-dir", "artifacts/cmake", "--output-on-failure", "--no-tests=ignore", "--output-junit", native,
+        .. filter is null ? (string[])[] : ["--tests-regex", Regex.Escape(filter)],
+    ]);
+    totals.AddNative(nativeCode, native);
+
+    const string assembling = "kernels_assemble";
+    if (filter is null || assembling.Contains(filter, StringComparison.OrdinalIgnoreCase))
+    {
+        Heading("kernels");
+        KernelCheck kernels = CheckKernels(FindPtxas(), renewTable: false);
+        Console.WriteLine(kernels.Line);
+        totals.Add(assembling, kernels);
+    }
 
     Heading("totals");
     totals.Print(filter);
-    return totals.Succeeded && kernels.Result != CheckResult.Failed ? 0 : 1;
+    return totals.Succeeded ? 0 : 1;
 }
 
 static int Ptx()
@@ -535,6 +550,53 @@ internal sealed class Totals
         if (!Completed.Contains(exitCode) || (exitCode == 2 && failures.Count == failuresBefore))
         {
             FailProgram($"{program} ended with exit code {exitCode}; its output is above");
+        }
+    }
+
+    /// <summary>Adds what ctest reported, in JUnit's form.</summary>
+    public void AddNative(int exitCode, string report)
+    {
+        int failuresBefore = failures.Count;
+        foreach (XElement test in File.Exists(report) ? XDocument.Load(report).Descendants("testcase") : [])
+        {
+            string name = test.Attribute("name")!.Value;
+            switch (test.Attribute("status")!.Value)
+            {
+                case "run":
+                    passed++;
+                    break;
+                case "fail":
+                    failed++;
+                    failures.Add($"{name} (ctest)");
+                    break;
+                default:
+                    skipped++;
+                    skips.Add($"{name}: not run by ctest");
+                    break;
+            }
+        }
+
+        if (exitCode != 0 && failures.Count == failuresBefore)
+        {
+            FailProgram($"ctest ended with exit code {exitCode}; its output is above");
+        }
+    }
+
+    public void Add(string name, KernelCheck check)
+    {
+        switch (check.Result)
+        {
+            case CheckResult.Passed:
+                passed++;
+                break;
+            case CheckResult.Skipped:
+                skipped++;
+                skips.Add($"{name}: {check.Line}");
+                break;
+            default:
+                failed++;
+                failures.Add($"{name}: {check.Line}");
+                break;
         }
     }
 

@@ -12,7 +12,11 @@ function(stig_add_native_core suffix)
                          -fno-math-errno -fno-trapping-math ${ARGN})
   target_link_libraries(${target} PRIVATE DNNL::dnnl kissfft::kissfft-float OpenMP::OpenMP_CXX)
   target_link_options(${target} PRIVATE -Wl,--no-undefined)
+  add_dependencies(native_core ${target})
 endfunction()
+
+# All levels, without the tests.
+add_custom_target(native_core)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   stig_add_native_core("-v3" -march=x86-64-v3 -mtune=generic)

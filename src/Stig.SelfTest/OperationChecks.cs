@@ -57,8 +57,11 @@ internal static class OperationChecks
 
     /// <summary>Whether an executor can run a case at all; its gradient is checked only where the executor has those operations too.</summary>
     public static bool Supports(Executor executor, OperationCase operation) =>
-        Build(operation, [.. operation.Inputs.Select(input => input.Type)]).Graph.Nodes.All(executor.CanRun)
-        && (executor.FeatureRounding == 0 || !operation.NeedsFloat32Features);
+        CanRun(executor.CanRun, operation) && (executor.FeatureRounding == 0 || !operation.NeedsFloat32Features);
+
+    /// <summary>Whether every node of a case's forward graph can be run.</summary>
+    public static bool CanRun(Func<Node, bool> canRunNode, OperationCase operation) =>
+        Build(operation, [.. operation.Inputs.Select(input => input.Type)]).Graph.Nodes.All(canRunNode);
 
     // Feature maps of fewer bits: each value is rounded when it is laid out and again when it is written, and sums amplify that a little.
     private static Bound Widened(Bound bound, Executor executor, Built built, double sensitivity = 1) =>

@@ -42,9 +42,6 @@ internal static class CudaKernels
         Register<PackPixels>((io, op) => [Pixels("pack_pixels", io, (int)op.Rounding)]);
     }
 
-    /// <summary>Types of the operations that have a kernel.</summary>
-    public static IReadOnlyCollection<Type> Operations => Table.Keys;
-
     /// <summary>Whether there is a kernel for a node: what works on channels takes feature maps only, as networks give them.</summary>
     public static bool CanRun(Node node) =>
         Table.ContainsKey(node.Operation.GetType())
