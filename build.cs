@@ -115,7 +115,7 @@ static void SetUp()
         ("ninja-build", OnPath("ninja")),
         ("libdnnl-dev", HasHeader("dnnl.hpp") || HasHeader("oneapi/dnnl/dnnl.hpp")),
         // oneDNN's CMake package looks for OpenCL, which it was built with.
-        ("ocl-icd-opencl-dev", HasHeader("CL/cl.h")),
+        ("ocl-icd-opencl-dev", HasHeader("CL/cl.h") && HasLibrary("libOpenCL.so")),
         ("libkissfft-dev", HasHeader("kissfft/kiss_fft.h")),
     ];
     string[] missing = [.. needed.Where(item => !item.Present).Select(item => item.Package)];
@@ -476,10 +476,15 @@ static bool OnPath(string program) =>
     (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
         .Any(folder => File.Exists(Path.Combine(folder, program)) || File.Exists(Path.Combine(folder, program + ".exe")));
 
-static bool HasHeader(string header) =>
+static bool HasHeader(string header) => Prefixes().Any(prefix => File.Exists(Path.Combine(prefix, "include", header)));
+
+// Also in the folders of Debian's architectures, lib/x86_64-linux-gnu and the like.
+static bool HasLibrary(string file) => Prefixes().Select(prefix => Path.Combine(prefix, "lib")).Where(Directory.Exists)
+    .Any(folder => File.Exists(Path.Combine(folder, file)) || Directory.EnumerateDirectories(folder, "*-linux-gnu").Any(below => File.Exists(Path.Combine(below, file))));
+
+static IEnumerable<string> Prefixes() =>
     (Environment.GetEnvironmentVariable("CMAKE_PREFIX_PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-        .Append("/usr").Append("/usr/local")
-        .Any(prefix => File.Exists(Path.Combine(prefix, "include", header)));
+        .Append("/usr").Append("/usr/local");
 
 static string Root([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
 
