@@ -4,6 +4,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using System.Xml;
@@ -15,6 +16,7 @@ verbs =
     new("build", "", "install what is missing and build everything; the program is artifacts/stig/stig", _ => Build()),
     new("test", "[--filter NAME] [ARGS]", "build, run all tests or those whose name contains NAME; ARGS go to each test program", Test),
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
+    new("bundle", "", "compile ahead of time and pack all that a machine without the SDK needs: artifacts/stig-bundle.tar.xz", _ => Bundle()),
     new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
@@ -70,6 +72,80 @@ static int Demo(string[] arguments)
     Run("dotnet", "publish", "src/Stig.Cli", "-c", "Release", "--nologo", "-o", "artifacts/stig");
     Heading("demo");
     return Start(Path.GetFullPath("artifacts/stig/stig"), ["demo", "--out", "artifacts/demo", .. arguments]);
+}
+
+// The program compiled ahead of time, the native core and the libraries that it needs beyond the C++ run-time, and two scripts. It finds
+// the CUDA libraries on the machine that it is unpacked on.
+static int Bundle()
+{
+    const long limit = 36L << 20;
+    const string folder = "artifacts/bundle/stig";
+    const string archive = "artifacts/stig-bundle.tar.xz";
+    SetUp();
+    BuildNative(withTests: false);
+    Heading("program, compiled ahead of time");
+    if (Directory.Exists("artifacts/bundle"))
+    {
+        Directory.Delete("artifacts/bundle", recursive: true);
+    }
+
+    Run("dotnet", "publish", "src/Stig.Cli", "-c", "Release", "--nologo", "-r", $"linux-{RuntimeInformation.OSArchitecture.ToString().ToLowerInvariant()}",
+        "-p:PublishAot=true", "-o", folder);
+    foreach (string symbols in Directory.EnumerateFiles(folder).Where(path => Path.GetExtension(path) is ".dbg" or ".pdb" or ".xml").ToArray())
+    {
+        File.Delete(symbols);
+    }
+
+    Heading("libraries");
+    string core = Directory.EnumerateFiles(folder, "libstig_native*.so").First();
+    (int code, string dependencies) = Capture("ldd", core);
+    if (code != 0)
+    {
+        throw new BuildException($"`ldd {core}` failed: {dependencies.Trim()}");
+    }
+
+    string[] wanted = ["libdnnl.", "libkissfft", "libgomp.", "libOpenCL."];
+    Directory.CreateDirectory(Path.Combine(folder, "lib"));
+    foreach (string[] words in dependencies.Split('\n').Select(line => line.Split(' ', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        .Where(words => words.Length > 2 && wanted.Any(words[0].StartsWith)))
+    {
+        File.Copy(words[2], Path.Combine(folder, "lib", words[0]), overwrite: true);
+        Console.WriteLine($"{words[0]} from {words[2]}");
+    }
+
+    foreach (string document in (string[])["LICENSE", "THIRD-PARTY-NOTICES"])
+    {
+        File.Copy(document, Path.Combine(folder, document), overwrite: true);
+    }
+
+    Script(Path.Combine(folder, "run"), """
+        #!/bin/sh
+        # Runs stig with the libraries beside it: ./run refine --help
+        here=$(cd "$(dirname "$0")" && pwd)
+        LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "$here/stig" "$@"
+        """);
+    Script(Path.Combine(folder, "gpu-check"), """
+        #!/bin/sh
+        # Proves the first GPU of this machine: what is there, then every operation against a plain computation.
+        here=$(cd "$(dirname "$0")" && pwd)
+        "$here/run" doctor
+        exec "$here/run" selftest --device "${1:-cuda:0}"
+        """);
+
+    Heading("archive");
+    Run("tar", "-C", "artifacts/bundle", "-cJf", archive, "stig");
+    long bytes = new FileInfo(archive).Length;
+    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{archive}: {bytes / 1048576.0:F1} MiB"));
+    return bytes < limit ? 0 : throw new BuildException($"{archive} has {bytes} bytes; it has to stay below {limit}");
+}
+
+static void Script(string path, string text)
+{
+    File.WriteAllText(path, text + "\n");
+    if (!OperatingSystem.IsWindows())
+    {
+        File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);
+    }
 }
 
 static int Clean()

@@ -64,11 +64,17 @@ internal static class OperationChecks
         Build(operation, [.. operation.Inputs.Select(input => input.Type)]).Graph.Nodes.All(canRunNode);
 
     // Feature maps of fewer bits: each value is rounded when it is laid out and again when it is written, and sums amplify that a little.
-    private static Bound Widened(Bound bound, Executor executor, Built built, double sensitivity = 1) =>
-        executor.FeatureRounding > 0 && built.Graph.Nodes.Any(node => node.Outputs.Any(output => output.Type.Layout == TensorLayout.FeatureMap))
-            ? new Bound(bound.RelativeL2 + (4 * sensitivity * executor.FeatureRounding), bound.Maximum + (8 * sensitivity * executor.FeatureRounding),
-                $"{bound.Reason}; values of feature maps are rounded by {executor.FeatureRounding:G2}")
-            : bound;
+    // Products of fewer bits: both factors are rounded.
+    private static Bound Widened(Bound bound, Executor executor, Built built, double sensitivity = 1)
+    {
+        bool maps = built.Graph.Nodes.Any(node => node.Outputs.Any(output => output.Type.Layout == TensorLayout.FeatureMap));
+        bool products = built.Graph.Nodes.Any(node => node.Operation is Conv2d);
+        double rounding = (maps ? executor.FeatureRounding : 0) + (products ? executor.ProductRounding : 0);
+        return rounding == 0
+            ? bound
+            : new Bound(bound.RelativeL2 + (4 * sensitivity * rounding), bound.Maximum + (8 * sensitivity * rounding),
+                $"{bound.Reason}; values or products are rounded by {rounding:G2}");
+    }
 
     private static byte[][] CheckForward(Executor executor, OperationCase operation, Tensor[] inputs, Report report)
     {

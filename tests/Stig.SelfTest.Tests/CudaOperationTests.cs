@@ -18,6 +18,7 @@ public sealed class CudaOperationTests
             foreach (OperationCase operation in OperationCases.All.Where(operation => OperationChecks.CanRun(CudaKernels.CanRun, operation)))
             {
                 data.Add(operation.Name, Precision.F32);
+                data.Add(operation.Name, Precision.Tf32);
                 if (!operation.NeedsFloat32Features)
                 {
                     data.Add(operation.Name, Precision.Bf16);

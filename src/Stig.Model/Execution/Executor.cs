@@ -11,6 +11,9 @@ internal abstract class Executor : IDisposable
     /// <summary>Relative error of storing a value in a feature map: 0 for float32, 2^-9 for bfloat16.</summary>
     public virtual double FeatureRounding => 0;
 
+    /// <summary>Relative error of a factor of a convolution's products: 0 for float32, 2^-11 for TF32.</summary>
+    public virtual double ProductRounding => 0;
+
     /// <summary>Whether this executor has a kernel for a node.</summary>
     public abstract bool CanRun(Node node);
 

@@ -58,6 +58,8 @@ internal sealed class CudaExecutor : Executor
 
     public override double FeatureRounding => Precision == Precision.Bf16 ? 1.0 / 512 : 0;
 
+    public override double ProductRounding => Precision == Precision.Tf32 ? 1.0 / 2048 : 0;
+
     public override bool CanRun(Node node) => CudaKernels.CanRun(node);
 
     public override TensorStore CreateStore() => new CudaTensorStore(context, Stream);
