@@ -153,6 +153,35 @@ public sealed class RefinerTests : IDisposable
     }
 
     [Fact]
+    public void Padding_is_by_reflection_at_the_right_and_the_bottom()
+    {
+        // The oracle is the same image extended by hand to a size that the network takes, refined whole and cut back: the same bytes.
+        const int Height = 33;
+        const int Width = 47;
+        const int Padded = 48;
+        using Refiner refiner = Refiner.Load(RandomModel(Preset.Default));
+        float[] image = Images(1, Height, Width);
+        float[] refined = new float[image.Length];
+        refiner.Refine(image, refined, 1, Height, Width);
+
+        float[] extended = new float[3 * Padded * Padded];
+        for (int i = 0; i < extended.Length; i++)
+        {
+            (int channel, int y, int x) = (i / (Padded * Padded), i / Padded % Padded, i % Padded);
+            int fromY = y < Height ? y : (2 * (Height - 1)) - y;
+            int fromX = x < Width ? x : (2 * (Width - 1)) - x;
+            extended[i] = image[(((channel * Height) + fromY) * Width) + fromX];
+        }
+
+        refiner.Refine(extended, extended, 1, Padded, Padded);
+        for (int i = 0; i < refined.Length; i++)
+        {
+            (int channel, int y, int x) = (i / (Height * Width), i / Width % Height, i % Width);
+            Assert.Equal(extended[(((channel * Padded) + y) * Padded) + x], refined[i]);
+        }
+    }
+
+    [Fact]
     public void A_model_that_changes_nothing_gives_back_the_image_at_any_size()
     {
         // A zero filter: analysis and synthesis cancel. The bound is the rounding of two float32 transforms.
