@@ -211,6 +211,25 @@ public sealed class RefinerTests : IDisposable
         }
     }
 
+    // The reference truncates; everything else is rounded to the nearest byte.
+    [Theory]
+    [InlineData(Preset.Official, 0)]
+    [InlineData(Preset.Default, 0.5)]
+    public void Bytes_are_rounded_as_the_preset_says(Preset preset, double half)
+    {
+        using Refiner refiner = Refiner.Load(RandomModel(preset), new RefinerOptions { OutputRange = OutputRange.Stretch });
+        RgbImage image = SyntheticImages.GanLike(2, 0, Size);
+        float[] planes = new float[3 * Size * Size];
+        image.ToPlanar(planes);
+        refiner.Refine(planes, planes, 1, Size, Size);
+        byte[] bytes = refiner.Refine(image).Pixels;
+        float[] fromBytes = Planar(bytes, 1, Size, Size);
+        int different = Enumerable.Range(0, planes.Length).Count(i => (int)Math.Round(255 * fromBytes[i]) != (int)Math.Floor((255.0 * planes[i]) + half));
+
+        // Values within float32 rounding of a step may fall to the other side.
+        Assert.InRange(different, 0, 3);
+    }
+
     [Fact]
     public void Stretch_reaches_zero_and_one_in_every_image()
     {
