@@ -56,6 +56,9 @@ stig_status stig_activation_forward(const stig_tensor* src, int32_t kind, float 
       case STIG_ACTIVATION_UNIT_CLAMP:
         forward(*src, *dst, [](float x) { return x < 0 ? 0.0f : x > 1 ? 1.0f : x; });
         break;
+      case STIG_ACTIVATION_EIGHT_BIT:
+        forward(*src, *dst, [](float x) { return std::floor(255 * (x < 0 ? 0.0f : x > 1 ? 1.0f : x) + 0.5f) / 255; });
+        break;
       default: unknown(kind);
     }
   });
@@ -78,6 +81,7 @@ stig_status stig_activation_backward(const stig_tensor* dst, const stig_tensor* 
         backward(*dst, *diff_dst, *diff_src, [](float y, float dy) { return dy * (1 - y) * (1 + y) / 2; });
         break;
       case STIG_ACTIVATION_UNIT_CLAMP:
+      case STIG_ACTIVATION_EIGHT_BIT:
         backward(*dst, *diff_dst, *diff_src, [](float y, float dy) { return y > 0 && y < 1 ? dy : 0.0f; });
         break;
       default: unknown(kind);

@@ -35,6 +35,17 @@ void combine(const stig_tensor* a, const stig_tensor* b, const stig_tensor* dst,
   });
 }
 
+// dst[i] = factors[i] * src[i]
+void scale(const stig_tensor& src, const stig_tensor& factors, const stig_tensor& dst) {
+  parallel_spans(src.n, image_elements(src), [&](int64_t i, int64_t begin, int64_t end) {
+    const float factor = *image(factors, i);
+    const float* x = image(src, i);
+    float* y = image(dst, i);
+#pragma omp simd
+    for (int64_t k = begin; k < end; ++k) y[k] = factor * x[k];
+  });
+}
+
 // Between planar and channel-blocked: 16 planes against runs of 16 channels.
 template <bool to_blocked>
 void rearrange(const stig_tensor& planar, const stig_tensor& blocked) {
@@ -104,6 +115,15 @@ stig_status stig_add(const stig_tensor* a, const stig_tensor* b, const stig_tens
 
 stig_status stig_multiply(const stig_tensor* a, const stig_tensor* b, const stig_tensor* dst) {
   STIG_GUARDED(combine(a, b, dst, [](float x, float z) { return x * z; }););
+}
+
+stig_status stig_scale_images(const stig_tensor* src, const stig_tensor* factors, const stig_tensor* dst) {
+  STIG_GUARDED({
+    check_planar(src, "src");
+    check_extents(factors, "factors", src->n, 1, 1, 1);
+    check_same_layout(dst, "dst", src, "src");
+    scale(*src, *factors, *dst);
+  });
 }
 
 stig_status stig_sum_batch(const stig_tensor* src, const stig_tensor* dst) {

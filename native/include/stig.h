@@ -75,6 +75,8 @@ STIG_API stig_status stig_affine(const stig_tensor* src, float scale, float offs
 STIG_API stig_status stig_add(const stig_tensor* a, const stig_tensor* b, const stig_tensor* dst);
 /* dst = a * b, same broadcasting */
 STIG_API stig_status stig_multiply(const stig_tensor* a, const stig_tensor* b, const stig_tensor* dst);
+/* dst[i, ...] = factors[i, 0] * src[i, ...]; planar */
+STIG_API stig_status stig_scale_images(const stig_tensor* src, const stig_tensor* factors, const stig_tensor* dst);
 /* dst[1, ...] = sum over n of src[n, ...] */
 STIG_API stig_status stig_sum_batch(const stig_tensor* src, const stig_tensor* dst);
 /* dst[i, j] = src[(i - shift_n) mod n, (j - shift_c) mod c]; planar */
@@ -86,7 +88,8 @@ enum {
   STIG_ACTIVATION_LEAKY_RELU = 0,        /* x > 0 ? x : slope x; ReLU is slope 0 */
   STIG_ACTIVATION_SIGMOID = 1,           /* 1 / (1 + exp(-x)) */
   STIG_ACTIVATION_SYMMETRIC_SIGMOID = 2, /* 2 / (1 + exp(-x)) - 1 */
-  STIG_ACTIVATION_UNIT_CLAMP = 3         /* min(max(x, 0), 1) */
+  STIG_ACTIVATION_UNIT_CLAMP = 3,        /* min(max(x, 0), 1) */
+  STIG_ACTIVATION_EIGHT_BIT = 4          /* floor(255 min(max(x, 0), 1) + 1/2) / 255; backward: that of the clamp */
 };
 STIG_API stig_status stig_activation_forward(const stig_tensor* src, int32_t kind, float slope, const stig_tensor* dst);
 STIG_API stig_status stig_activation_backward(const stig_tensor* dst, const stig_tensor* diff_dst, int32_t kind,
@@ -171,6 +174,15 @@ STIG_API stig_status stig_average_pool_backward(const stig_tensor* diff_dst, con
 /* factor 2, Keys cubic with a = -0.75, half-pixel centres, indices clamped at the border */
 STIG_API stig_status stig_bicubic_up2_forward(const stig_tensor* src, const stig_tensor* dst);
 STIG_API stig_status stig_bicubic_up2_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
+
+/* ---- levels.cpp: all planar ---- */
+
+/* A grid [n, c, g, k] of a centred spectrum [n, c, h, w]: node (i, j) stands at the normalised frequencies |v| = (i + 1/2)/g,
+ * |u| = (j + 1/2)/k of the Nyquist frequency, in all four quadrants; g <= h/2, k <= w/2. dst is the mean of src weighted by
+ * bilinear interpolation between the nodes, held beyond the outer ones. */
+STIG_API stig_status stig_spectral_levels(const stig_tensor* src, const stig_tensor* dst);
+/* dst interpolates the grid src; 0 where v^2 + u^2 <= protected_radius^2 in bins */
+STIG_API stig_status stig_spread_levels(const stig_tensor* src, float protected_radius, const stig_tensor* dst);
 
 /* ---- spectrum.cpp: all planar ---- */
 

@@ -77,6 +77,9 @@ internal static unsafe partial class NativeMethods
     internal static partial CoreStatus stig_multiply(NativeTensor* a, NativeTensor* b, NativeTensor* dst);
 
     [LibraryImport(Core)]
+    internal static partial CoreStatus stig_scale_images(NativeTensor* src, NativeTensor* factors, NativeTensor* dst);
+
+    [LibraryImport(Core)]
     internal static partial CoreStatus stig_sum_batch(NativeTensor* src, NativeTensor* dst);
 
     [LibraryImport(Core)]
@@ -162,6 +165,12 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_bicubic_up2_backward(NativeTensor* diffDst, NativeTensor* diffSrc);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_spectral_levels(NativeTensor* src, NativeTensor* dst);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_spread_levels(NativeTensor* src, float protectedRadius, NativeTensor* dst);
 
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_log_spectrum_forward(NativeTensor* src, NativeTensor* magnitude, NativeTensor* phasor);

@@ -106,6 +106,11 @@ public static class Checkpoint
         IEnumerable<ParameterSpec> filter = architecture.HasFilter
             ? [new(Translator.FilterName, new Shape(3, architecture.Size, architecture.Size), Initializer.Zero, Trained: false)]
             : [];
+        if (architecture.HasLevels)
+        {
+            filter = filter.Concat(LevelTransport.Parameters(architecture.LevelGrid)).Concat(architecture.Gate.Parameters());
+        }
+
         return architecture.HasNetwork ? filter.Concat(architecture.Generator.Parameters()) : filter;
     }
 

@@ -16,6 +16,12 @@ internal enum ActivationKind
 
     /// <summary>min(max(x, 0), 1); the gradient is that of x inside and 0 outside.</summary>
     UnitClamp = 3,
+
+    /// <summary>
+    /// The value that 8 bits keep: floor(255 min(max(x, 0), 1) + 1/2) / 255. Its gradient is taken for that of x inside and 0
+    /// outside (straight through the steps; Bengio, Leonard and Courville 2013).
+    /// </summary>
+    EightBit = 4,
 }
 
 /// <summary>An elementwise function whose gradient is known from its result.</summary>
@@ -55,6 +61,8 @@ internal static class ActivationExtensions
     public static Value Sigmoid(this Graph graph, Value x) => graph.ApplySingle(new Activation(ActivationKind.Sigmoid, 0f), x);
 
     public static Value UnitClamp(this Graph graph, Value x) => graph.ApplySingle(new Activation(ActivationKind.UnitClamp, 0f), x);
+
+    public static Value EightBit(this Graph graph, Value x) => graph.ApplySingle(new Activation(ActivationKind.EightBit, 0f), x);
 
     public static Value SymmetricSigmoid(this Graph graph, Value x) =>
         graph.ApplySingle(new Activation(ActivationKind.SymmetricSigmoid, 0f), x);

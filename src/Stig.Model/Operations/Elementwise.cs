@@ -58,6 +58,26 @@ internal sealed record Multiply : Operation
     }
 }
 
+/// <summary>
+/// dst[i] = factor[i] * src[i] for every image i. Inputs: src [N, ...], planar, and factors [N, 1]. The factors are constants to the gradient.
+/// </summary>
+internal sealed record ScaleImages : Operation
+{
+    public override string Name => "scale_images";
+
+    public override TensorType[] Infer(IReadOnlyList<Value> inputs)
+    {
+        Require(inputs[0].Type.Layout == TensorLayout.Plain && inputs[1].Shape == new Shape(inputs[0].Shape.N, 1), inputs,
+            "planar src [N, ...] and factors [N, 1]");
+        return [inputs[0].Type];
+    }
+
+    public override bool MayOverwrite(int input) => input == 0;
+
+    public override Value?[] Differentiate(GradientContext context) =>
+        [context.Needs(0) ? context.Graph.ScaleImages(context.OutputGradient(), context.Input(1)) : null, null];
+}
+
 /// <summary>dst[0] = sum over images of src.</summary>
 internal sealed record SumBatch(Shape Shape) : Operation
 {
@@ -126,6 +146,8 @@ internal static class ElementwiseExtensions
     public static Value Add(this Graph graph, Value a, Value b) => graph.ApplySingle(new Add(), a, b);
 
     public static Value Multiply(this Graph graph, Value a, Value b) => graph.ApplySingle(new Multiply(), a, b);
+
+    public static Value ScaleImages(this Graph graph, Value x, Value factors) => graph.ApplySingle(new ScaleImages(), x, factors);
 
     /// <summary>Rolls the batch and channel axes; see <see cref="Operations.Roll"/>.</summary>
     public static Value Roll(this Graph graph, Value x, int images, int channels) => graph.ApplySingle(new Roll(images, channels), x);

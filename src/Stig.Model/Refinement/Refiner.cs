@@ -160,7 +160,9 @@ public sealed class Refiner : IDisposable
     private (int Height, int Width) Padded(int height, int width)
     {
         int multiple = Model.Architecture.SizeMultiple;
-        return ((height + multiple - 1) / multiple * multiple, (width + multiple - 1) / multiple * multiple);
+        int smallest = Model.Architecture.MinimumSize;
+        int Extent(int extent) => (Math.Max(extent, smallest) + multiple - 1) / multiple * multiple;
+        return (Extent(height), Extent(width));
     }
 
     private void WarnOfSize(int height, int width)

@@ -1,3 +1,4 @@
+using Stig.Model.Checkpoints;
 using Stig.Model.Graphs;
 using Stig.Model.Networks;
 using Stig.Model.Operations;
@@ -114,24 +115,27 @@ internal sealed class TrainingGraph
         values["denoised_image_A"] = refinedImage;
         values["identity_image_B"] = identityImage;
 
-        // What a real spectrum looks like to the discriminator: without the filter, which only fakes need.
+        // What spectra look like to the discriminators: a real one without the filter, which only fakes need, a refined one as that of the image
+        // as it will be stored. The reference implementation judges the translated spectrum, but the profile of the image.
         Value target = architecture.HasFilter ? translator.Normalize(Graph, Graph.LogSpectrum(Real).Magnitude).Normalized : real.Normalized;
         Value realProfile = Profile(target);
-        Value refinedProfile = Profile(RefinedMagnitude(refinedImage));
+        Value refinedMagnitude = RefinedMagnitude(refinedImage);
+        Value judged = Official ? refined.Normalized : refinedMagnitude;
+        Value refinedProfile = Profile(refinedMagnitude);
         values["real_psd"] = realProfile;
         values["denoised_psd"] = refinedProfile;
 
         List<string> trained = [];
         using (Graph.Scope("discriminators"))
         {
-            Value loss = DiscriminatorLoss(target, refined.Normalized, realProfile, refinedProfile);
+            Value loss = DiscriminatorLoss(target, judged, realProfile, refinedProfile);
             trained.AddRange(Update("grad_D.", loss, discriminator.Parameters().Concat(profileDiscriminator.Parameters())));
         }
 
         using (Graph.Scope("generator"))
         {
-            Value loss = GeneratorLoss(fake, real, refined, identity, refinedImage, identityImage, refinedProfile);
-            trained.AddRange(Update("grad_G.", loss, architecture.Generator.Parameters().Concat(projection.Parameters())));
+            Value loss = GeneratorLoss(fake, real, refined, identity, refinedImage, identityImage, judged, refinedProfile);
+            trained.AddRange(Update("grad_G.", loss, Checkpoint.ModelParameters(architecture).Concat(projection.Parameters())));
         }
 
         TrainedParameters = trained;
@@ -151,7 +155,7 @@ internal sealed class TrainingGraph
     {
         if (!Official)
         {
-            return translator.Normalize(Graph, Graph.LogSpectrum(refinedImage).Magnitude).Normalized;
+            return translator.Normalize(Graph, Graph.LogSpectrum(Graph.EightBit(refinedImage)).Magnitude).Normalized;
         }
 
         Value stretched = Graph.RangeNormalize(refinedImage, perImage: false).Normalized;
@@ -181,9 +185,9 @@ internal sealed class TrainingGraph
 
     private Value GeneratorLoss(
         Spectrum fake, Spectrum real, TranslatedSpectrum refined, TranslatedSpectrum identity, Value refinedImage, Value identityImage,
-        Value refinedProfile)
+        Value judged, Value refinedProfile)
     {
-        values["loss_G_GAN"] = Graph.MeanSquaredError(discriminator.Apply(Graph, refined.Normalized), 1f);
+        values["loss_G_GAN"] = Graph.MeanSquaredError(discriminator.Apply(Graph, judged), 1f);
         values["loss_SG_GAN"] = Graph.MeanSquaredError(profileDiscriminator.Apply(Graph, refinedProfile), 1f);
         values["loss_NCE"] = ContrastiveLoss("nce", refined.Normalized, fake.Normalized);
         values["loss_idt_NCE"] = ContrastiveLoss("idt", identity.Normalized, real.Normalized);
@@ -194,13 +198,22 @@ internal sealed class TrainingGraph
             Graph.LowFrequencyDistance(refined.Normalized, fake.Normalized, options.LowFrequencyRadius),
             Graph.LowFrequencyDistance(identity.Normalized, real.Normalized, options.LowFrequencyRadius));
         LossWeights weights = options.Losses;
-        return values["loss_G"] = Graph.WeightedSum(
+        List<(float Weight, Value Loss)> terms =
+        [
             ((float)weights.Adversarial, values["loss_G_GAN"]),
             ((float)weights.Profile, values["loss_SG_GAN"]),
             ((float)weights.Contrastive, values["loss_NCE_total"]),
             ((float)weights.Identity, values["loss_identity"]),
             ((float)weights.Similarity, values["loss_fake_identity"]),
-            ((float)weights.LowFrequency, values["loss_LF"]));
+            ((float)weights.LowFrequency, values["loss_LF"]),
+        ];
+        if (architecture.HasLevels)
+        {
+            values["loss_gate"] = Graph.Add(Graph.MeanSquaredError(fake.Gate!, 1f), Graph.MeanSquaredError(real.Gate!, 0f));
+            terms.Add((1f, values["loss_gate"]));
+        }
+
+        return values["loss_G"] = Graph.WeightedSum([.. terms]);
     }
 
     // Mean over the encoder levels of PatchNCE between the features of both spectra at the same positions. The reference pairs five levels

@@ -2,6 +2,7 @@ using Stig.Model.Checkpoints;
 using Stig.Model.Data;
 using Stig.Model.Execution;
 using Stig.Model.Imaging;
+using Stig.Model.Networks;
 using Stig.Model.Translation;
 
 namespace Stig.Model.Training;
@@ -100,16 +101,19 @@ public static class TrainingRun
             }
             else
             {
-                float[] filter = training.Architecture.HasFilter ? FitFilter() : [];
+                IReadOnlyDictionary<string, float[]> fitted = ClosedFormFitter.Fit(executor, training.Architecture, dataset);
                 if (training.Architecture.HasNetwork)
                 {
-                    session = TrainingSession.Start(training, executor, filter);
+                    session = TrainingSession.Start(training, executor, fitted);
                     store = session.Store;
                 }
                 else
                 {
                     store = executor.CreateStore();
-                    store.Create(Translator.FilterName, new Graphs.Shape(3, training.Size, training.Size), filter);
+                    foreach (ParameterSpec spec in Checkpoint.ModelParameters(training.Architecture))
+                    {
+                        store.Create(spec.Name, spec.Shape, fitted[spec.Name]);
+                    }
                 }
             }
 
@@ -198,29 +202,6 @@ public static class TrainingRun
                         + $"{folder.LastCheckpoint}. Try a lower --learning-rate.");
                 }
             }
-        }
-
-        private float[] FitFilter()
-        {
-            using var fitter = new FilterFitter(executor, training.Size);
-            float[] planes = new float[dataset.ImageLength];
-            for (int index = 0; index < dataset.Real.Count; index++)
-            {
-                if (dataset.TryRead(ImageDomain.Real, index, planes))
-                {
-                    fitter.AddReal(planes);
-                }
-            }
-
-            for (int index = 0; index < dataset.Fake.Count; index++)
-            {
-                if (dataset.TryRead(ImageDomain.Fake, index, planes))
-                {
-                    fitter.AddFake(planes);
-                }
-            }
-
-            return fitter.Fit();
         }
     }
 }

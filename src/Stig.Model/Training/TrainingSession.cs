@@ -42,15 +42,18 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Memory plan of the step, for reports.</summary>
     public MemoryPlan Plan => program.Plan;
 
-    /// <summary>Starts a run: weights from the seed, the filter as given.</summary>
-    public static TrainingSession Start(TrainingOptions options, Executor executor, ReadOnlySpan<float> filter)
+    /// <summary>Starts a run: weights from the seed, the closed form as fitted.</summary>
+    /// <param name="options">What to train.</param>
+    /// <param name="executor">Where.</param>
+    /// <param name="fitted">What <see cref="ClosedFormFitter"/> gave, by name.</param>
+    public static TrainingSession Start(TrainingOptions options, Executor executor, IReadOnlyDictionary<string, float[]> fitted)
     {
         TensorStore store = executor.CreateStore();
         Dictionary<string, ParameterSpec> specs = Checkpoint.ModelParameters(options.Architecture).Concat(TrainingGraph.Parameters(options))
             .DistinctBy(spec => spec.Name).ToDictionary(spec => spec.Name);
         foreach ((string name, Shape shape) in Checkpoint.TrainingTensors(options))
         {
-            ReadOnlySpan<float> values = name == Translator.FilterName ? filter
+            ReadOnlySpan<float> values = fitted.TryGetValue(name, out float[]? known) ? known
                 : specs.TryGetValue(name, out ParameterSpec? spec) ? spec.Initialize((ulong)options.Seed)
                 : new float[shape.Count];
             store.Create(name, shape, values);

@@ -6,7 +6,7 @@ namespace Stig.Model.Translation;
 
 /// <summary>
 /// The closed form (docs/method.md, "The filter"): per channel and frequency the mean log magnitude of the real images minus that of the
-/// fake ones, unsmoothed, zero within <see cref="ModelArchitecture.ProtectedRadius"/> bins of zero frequency, where images differ by what
+/// fake ones, zero within <see cref="ModelArchitecture.ProtectedRadius"/> bins of zero frequency, where images differ by what
 /// they show and not by how they were made.
 /// </summary>
 internal sealed class FilterFitter : IDisposable
@@ -41,16 +41,32 @@ internal sealed class FilterFitter : IDisposable
     public void AddFake(ReadOnlySpan<float> planes) => Add(planes, fake);
 
     /// <summary>The filter, [3, S, S], centred like the spectra.</summary>
+    /// <param name="smooth">
+    /// Whether the sampling noise of the means is taken out (<see cref="FilterResampler.Smooth"/>); unsmoothed it is the plain
+    /// difference.
+    /// </param>
     /// <exception cref="InvalidOperationException">There was no real or no fake image.</exception>
-    public float[] Fit()
+    public float[] Fit(bool smooth)
     {
         float[] filter = new float[buffer.Length];
         for (int i = 0; i < filter.Length; i++)
         {
+            filter[i] = (float)(real[i] - fake[i]);
+        }
+
+        if (smooth)
+        {
+            FilterResampler.Smooth(filter, size);
+        }
+
+        for (int i = 0; i < filter.Length; i++)
+        {
             int y = (i / size % size) - (size / 2);
             int x = (i % size) - (size / 2);
-            bool isProtected = (y * y) + (x * x) <= ModelArchitecture.ProtectedRadius * ModelArchitecture.ProtectedRadius;
-            filter[i] = isProtected ? 0f : (float)(real[i] - fake[i]);
+            if ((y * y) + (x * x) <= ModelArchitecture.ProtectedRadius * ModelArchitecture.ProtectedRadius)
+            {
+                filter[i] = 0;
+            }
         }
 
         return filter;

@@ -14,6 +14,9 @@ internal static class FilterResampler
     // A peak stands out of its neighbourhood by this many times the median deviation there (about six standard deviations).
     private const float PeakThreshold = 9f;
 
+    private const int GridDivisions = 16;
+    private const int BlurRadius = 4;
+
     /// <summary>Resamples a centred filter.</summary>
     /// <param name="filter">[channels, size, size].</param>
     /// <param name="channels">Channels.</param>
@@ -34,6 +37,63 @@ internal static class FilterResampler
         }
 
         return result;
+    }
+
+    /// <summary>
+    /// Takes the sampling noise out of a filter, in place: a Gaussian of one bin over everything but peaks, and but the multiples of an
+    /// eighth of the Nyquist frequency, where generators that double their resolution step by step leave their grid.
+    /// </summary>
+    /// <param name="filter">[channels, size, size], centred.</param>
+    /// <param name="size">Height and width.</param>
+    public static void Smooth(Span<float> filter, int size)
+    {
+        int grid = size % GridDivisions == 0 ? size / GridDivisions : 0;
+        for (int start = 0; start < filter.Length; start += size * size)
+        {
+            Span<float> plane = filter.Slice(start, size * size);
+            (float[] smooth, List<(int Y, int X)> peaks) = Separate(plane, size);
+            float[] blurred = Blur(smooth, size);
+            foreach ((int y, int x) in peaks)
+            {
+                blurred[(y * size) + x] = plane[(y * size) + x];
+            }
+
+            for (int y = 0; grid > 0 && y < size; y += grid)
+            {
+                for (int x = 0; x < size; x += grid)
+                {
+                    blurred[(y * size) + x] = plane[(y * size) + x];
+                }
+            }
+
+            blurred.CopyTo(plane);
+        }
+    }
+
+    // Gaussian of standard deviation 1, periodic, rows and then columns.
+    private static float[] Blur(float[] source, int size)
+    {
+        double[] taps = [.. Enumerable.Range(-BlurRadius, (2 * BlurRadius) + 1).Select(t => Math.Exp(-0.5 * t * t))];
+        double total = taps.Sum();
+        float[] Along(float[] from, int stepY, int stepX)
+        {
+            float[] to = new float[from.Length];
+            for (int i = 0; i < to.Length; i++)
+            {
+                double sum = 0;
+                for (int t = 0; t < taps.Length; t++)
+                {
+                    int offset = t - BlurRadius;
+                    sum += taps[t] * from[(Wrap((i / size) + (offset * stepY), size) * size) + Wrap((i % size) + (offset * stepX), size)];
+                }
+
+                to[i] = (float)(sum / total);
+            }
+
+            return to;
+        }
+
+        return Along(Along(source, 0, 1), 1, 0);
     }
 
     // The smooth part: the filter with every peak replaced by the median around it.

@@ -8,7 +8,8 @@ namespace Stig.Model.Translation;
 public enum Preset
 {
     /// <summary>
-    /// The closed-form filter, and on top of it a network that learns a residual with the paper's losses, starting from the filter exactly.
+    /// The closed form, a smoothed filter and a map of each image's spectral levels, on top of it a network that learns a residual with the
+    /// paper's losses, and a gate that leaves real images alone.
     /// </summary>
     Default,
 
@@ -36,6 +37,10 @@ public sealed record ModelArchitecture(Preset Preset, int Size, int Width, Norma
     [JsonIgnore]
     public bool HasFilter => Preset != Preset.Official;
 
+    /// <summary>Whether the model moves spectral levels (docs/method.md, "Levels").</summary>
+    [JsonIgnore]
+    public bool HasLevels => Preset == Preset.Default;
+
     /// <summary>Whether the model has a generator network.</summary>
     [JsonIgnore]
     public bool HasNetwork => Preset != Preset.Filter;
@@ -43,6 +48,16 @@ public sealed record ModelArchitecture(Preset Preset, int Size, int Width, Norma
     /// <summary>Heights and widths that the model takes are multiples of this; others are padded by reflection and cropped back.</summary>
     [JsonIgnore]
     public int SizeMultiple => HasNetwork ? NestedUNet.SizeMultiple : 1;
+
+    /// <summary>Nodes along each axis of the grid of spectral levels.</summary>
+    [JsonIgnore]
+    public int LevelGrid => LevelTransport.GridOf(Size);
+
+    /// <summary>Smallest height and width that the model takes; smaller images are padded by reflection and cropped back.</summary>
+    [JsonIgnore]
+    public int MinimumSize => HasLevels ? 2 * LevelGrid : 1;
+
+    internal LevelGate Gate => new(LevelGrid);
 
     internal NestedUNet Generator => new(Width, ZeroOutput: Preset == Preset.Default);
 }

@@ -10,7 +10,17 @@ namespace Stig.Model.Translation;
 /// <param name="Normalized">M scaled to [-1, 1].</param>
 /// <param name="Lo">Smallest value of M, per image or of the batch.</param>
 /// <param name="Hi">Largest value of M.</param>
-internal sealed record Spectrum(Value Magnitude, Value Phasor, Value Normalized, Value Lo, Value Hi);
+internal sealed record Spectrum(Value Magnitude, Value Phasor, Value Normalized, Value Lo, Value Hi)
+{
+    /// <summary>For <see cref="Preset.Default"/>: M of the image as it is.</summary>
+    public Value? Original { get; init; }
+
+    /// <summary>For <see cref="Preset.Default"/>: what the closed form adds to it.</summary>
+    public Value? Change { get; init; }
+
+    /// <summary>For <see cref="Preset.Default"/>: how much of the refinement each image gets, [N, 1].</summary>
+    public Value? Gate { get; init; }
+}
 
 /// <summary>A translated spectrum.</summary>
 /// <param name="Magnitude">M', log magnitude.</param>
@@ -53,16 +63,40 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
     {
         (Value magnitude, Value phasor) =
             graph.LogSpectrum(Official ? graph.Roll(images, RolledImages(images), images.Shape.C / 2) : images);
+        Value original = magnitude;
+        Value? change = null;
         if (architecture.HasFilter)
         {
-            // A log magnitude is never negative.
             Value filter = graph.Latest(graph.Parameter(
                 FilterNameAt(images.Shape.H, images.Shape.W), new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
-            magnitude = graph.Relu(graph.Add(magnitude, filter));
+            if (architecture.HasLevels)
+            {
+                change = ClosedForm(graph, architecture.LevelGrid, magnitude, filter).Change;
+                magnitude = graph.Relu(graph.Add(magnitude, change));
+            }
+            else
+            {
+                // A log magnitude is never negative.
+                magnitude = graph.Relu(graph.Add(magnitude, filter));
+            }
         }
 
         (Value normalized, Value lo, Value hi) = Normalize(graph, magnitude);
-        return new Spectrum(magnitude, phasor, normalized, lo, hi);
+        return new Spectrum(magnitude, phasor, normalized, lo, hi)
+        {
+            Original = original,
+            Change = change,
+            Gate = architecture.HasLevels ? architecture.Gate.Apply(graph, LevelTransport.Levels(graph, original, architecture.LevelGrid)) : null,
+        };
+    }
+
+    /// <summary>The change that filter and levels make to log magnitudes, and the levels after the filter.</summary>
+    public static (Value Change, Value FilteredLevels) ClosedForm(Graph graph, int grid, Value magnitude, Value filter)
+    {
+        Shape shape = magnitude.Shape;
+        Value levels = LevelTransport.Levels(graph, graph.Relu(graph.Add(magnitude, filter)), grid);
+        Value change = LevelTransport.Change(graph, levels, shape.H, shape.W, ModelArchitecture.ProtectedRadius);
+        return (graph.Add(change, filter), levels);
     }
 
     /// <summary>Scales log magnitudes to [-1, 1]: per image, or over the batch as the reference implementation does.</summary>
@@ -111,10 +145,15 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
 
     private int RolledImages(Value images) => eachAlone ? 0 : images.Shape.N / 2;
 
-    // The network's output, in (-1, 1), is a change of the log magnitude of at most the gain; at zero the filter's result is untouched.
+    // The network's output, in (-1, 1), is a further change of the log magnitude of at most the gain, outside the protected disc; the gate
+    // says how much of both changes an image gets.
     private TranslatedSpectrum AddResidual(Graph graph, Spectrum spectrum, Value residual)
     {
-        Value magnitude = graph.Relu(graph.Add(graph.Affine(residual, (float)architecture.ResidualGain), spectrum.Magnitude));
+        Shape shape = residual.Shape;
+        Value extent = graph.SpreadLevels(
+            graph.Fill(new Shape(1, shape.C, 1, 1), (float)architecture.ResidualGain), shape.H, shape.W, ModelArchitecture.ProtectedRadius);
+        Value change = graph.ScaleImages(graph.Add(graph.Multiply(residual, extent), spectrum.Change!), spectrum.Gate!);
+        Value magnitude = graph.Relu(graph.Add(change, spectrum.Original!));
         return new TranslatedSpectrum(magnitude, Normalize(graph, magnitude).Normalized);
     }
 }

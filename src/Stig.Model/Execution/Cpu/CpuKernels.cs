@@ -32,6 +32,11 @@ internal static unsafe class CpuKernels
             NativeTensor* a = io.In(0), b = io.In(1), y = io.Out();
             return () => stig_multiply(a, b, y);
         });
+        Register<ScaleImages>((io, _) =>
+        {
+            NativeTensor* x = io.In(0), f = io.In(1), y = io.Out();
+            return () => stig_scale_images(x, f, y);
+        });
         Register<SumBatch>((io, _) =>
         {
             NativeTensor* x = io.In(0), y = io.Out();
@@ -132,6 +137,17 @@ internal static unsafe class CpuKernels
         {
             NativeTensor* dy = io.In(0), dx = io.Out();
             return () => stig_bicubic_up2_backward(dy, dx);
+        });
+
+        Register<SpectralLevels>((io, _) =>
+        {
+            NativeTensor* x = io.In(0), y = io.Out();
+            return () => stig_spectral_levels(x, y);
+        });
+        Register<SpreadLevels>((io, op) =>
+        {
+            NativeTensor* x = io.In(0), y = io.Out();
+            return () => stig_spread_levels(x, op.ProtectedRadius, y);
         });
 
         Register<LogSpectrum>((io, _) =>
