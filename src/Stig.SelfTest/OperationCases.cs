@@ -13,6 +13,7 @@ internal static class OperationCases
         .. NormalizationCases.All,
         .. ResampleCases.All,
         .. SpectrumCases.All,
+        .. LevelCases.All,
         .. RangeCases.All,
         .. LossCases.All,
         .. PatchCases.All,

@@ -17,6 +17,8 @@ internal static class ElementwiseCases
         .. Binary("add", (graph, a, b) => graph.Add(a, b), (a, b) => a + b),
         .. Binary("multiply", (graph, a, b) => graph.Multiply(a, b), (a, b) => a * b),
         Square(),
+        ScaleImages(new Shape(1, 3, 5, 7)),
+        ScaleImages(new Shape(3, 3, 33, 47)),
         SumBatch("images", new Shape(3, 3, 5, 7), new Shape(1, 3, 5, 7), false),
         SumBatch("rows", new Shape(3, 13), new Shape(13), false),
         SumBatch("feature map", new Shape(3, 16, 5, 7), new Shape(1, 16, 5, 7), true),
@@ -36,6 +38,7 @@ internal static class ElementwiseCases
                ElementwiseOracles.SymmetricSigmoid),
         .. from features in new[] { false, true }
            select Activation("unit clamp", ActivationKind.UnitClamp, 0, features, Fills.AwayFromUnitEnds, ElementwiseOracles.UnitClamp),
+        EightBit(),
         Saturation(),
     ];
 
@@ -94,6 +97,17 @@ internal static class ElementwiseCases
         PerImage = true,
     };
 
+    private static OperationCase ScaleImages(Shape shape) => new()
+    {
+        Name = $"scale_images/{shape}",
+        Inputs = [CaseInput.Variable("src", shape, Fills.Normal()), CaseInput.Constant("factors", new Shape(shape.N, 1), Fills.Uniform(0, 1))],
+        Build = (graph, x) => [graph.ScaleImages(x[0], x[1])],
+        Oracle = x => [ElementwiseOracles.ScaleImages(x[0], x[1])],
+        Outputs = [new("dst", Bound.Elementwise)],
+        Gradient = Bound.Elementwise,
+        PerImage = shape.N > 1,
+    };
+
     private static OperationCase SumBatch(string what, Shape from, Shape to, bool features) => new()
     {
         Name = $"sum_batch/{what}",
@@ -125,6 +139,29 @@ internal static class ElementwiseCases
             Gradient = Bound.Transcendental,
             PerImage = true,
         };
+
+    // The function has steps, its gradient is that of the clamp: it is compared as an output, not with differences.
+    private static OperationCase EightBit() => new()
+    {
+        Name = "activation/eight bit and its gradient",
+        Inputs =
+        [
+            CaseInput.Constant("src", new Shape(2, 3, 33, 47), Fills.ClearOfRounding),
+            CaseInput.Constant("gradient", new Shape(2, 3, 33, 47), Fills.Normal()),
+        ],
+        Build = (graph, x) =>
+        {
+            Value rounded = graph.EightBit(x[0]);
+            return [rounded, graph.ApplySingle(new ActivationBackward(ActivationKind.EightBit, 0), rounded, x[1])];
+        },
+        Oracle = x =>
+        {
+            Tensor rounded = x[0].Map(ElementwiseOracles.EightBit);
+            return [rounded, ElementwiseOracles.Combine(rounded, x[1], (y, dy) => y is > 0 and < 1 ? dy : 0)];
+        },
+        Outputs = [new("dst", Bound.Elementwise), new("gradient of src", Bound.Exact)],
+        PerImage = true,
+    };
 
     // exp overflows in float32 beyond 88: the function must end in its limits all the same.
     private static OperationCase Saturation() => new()

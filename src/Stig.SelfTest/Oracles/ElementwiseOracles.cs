@@ -73,6 +73,16 @@ internal static class ElementwiseOracles
 
     public static double SymmetricSigmoid(double x) => (2 / (1 + Math.Exp(-x))) - 1;
 
+    public static double EightBit(double x) => Math.Floor((255 * UnitClamp(x)) + 0.5) / 255;
+
+    /// <summary>Every image multiplied by its factor.</summary>
+    public static Tensor ScaleImages(Tensor src, Tensor factors)
+    {
+        int index = 0;
+        int image = src.C * src.H * src.W;
+        return src.Map(value => value * factors[index++ / image, 0, 0, 0]);
+    }
+
     public static double UnitClamp(double x) => x < 0 ? 0 : x > 1 ? 1 : x;
 
     private static int Wrap(int index, int extent) => ((index % extent) + extent) % extent;
