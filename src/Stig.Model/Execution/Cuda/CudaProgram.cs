@@ -57,6 +57,7 @@ internal sealed class CudaProgram : Program
             }
 
             scratch = Allocate(lowering.ScratchBytes);
+            executor.SaveChoices();
         }
         catch
         {
@@ -229,6 +230,7 @@ internal sealed class CudaProgram : Program
         {
             // A library that cannot be recorded says so with a code of its own.
             CaptureRefusal = e.Message;
+            executor.Tell($"Runs are queued call by call, which is slower: they cannot be recorded ({e.Message})");
         }
     }
 
