@@ -22,12 +22,12 @@ internal static class CudaConvolution
         int size = io.Layout.FeatureSize;
         DnnDataType type = size == 2 ? DnnDataType.BFloat16 : DnnDataType.Float32;
 
-        // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (a spectrum of three
-        // channels, a part of a joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result
-        // that belongs into a joined map is computed in the work area and copied.
+        // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (planar images, a part of a
+        // joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result that belongs into a
+        // joined map is computed in the work area and copied.
         int inputChannels = io.Layout.PaddedChannels(src.Shape.C);
         int outputChannels = io.Layout.PaddedChannels(dst.Shape.C);
-        bool inPlace = src.IsFeatures && inputChannels == src.Shape.C && src.Stride == inputChannels;
+        bool inPlace = io.FillsVectors(0);
         bool outPlace = dst.Stride == outputChannels;
         long inputBytes = inPlace ? 0 : Align((long)src.Shape.N * src.Pixels * inputChannels * size);
         long outputBytes = outPlace ? 0 : Align((long)dst.Shape.N * dst.Pixels * outputChannels * size);
