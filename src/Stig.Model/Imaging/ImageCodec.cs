@@ -149,7 +149,7 @@ public static class ImageCodec
         bool grey = source?.Header.Kind == SampleKind.Grey;
         byte[] bytes = format switch
         {
-            ImageFormat.Png => SkiaEncoder.Png(image, options),
+            ImageFormat.Png => PngEncoder.Encode(image, grey, options, []),
             ImageFormat.Jpeg => SkiaEncoder.Jpeg(image, grey, options),
             ImageFormat.Webp => SkiaEncoder.Webp(image, options),
             _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Images are written as PNG, JPEG or WebP."),

@@ -116,6 +116,9 @@ public sealed class RgbImage
         }
     }
 
+    /// <summary>The grey value of a pixel: the rounded mean of its channels.</summary>
+    internal static byte Grey(byte red, byte green, byte blue) => (byte)((red + green + blue + 1) / 3);
+
     /// <summary>The image continued to the right and downwards by reflection, as in <see cref="ToPlanar(Span{float}, int, int, int, int)"/>;
     /// without opacity. The image itself where it has that size.</summary>
     /// <param name="width">At least the image's width.</param>

@@ -6,21 +6,6 @@ namespace Stig.Model.Imaging;
 /// <summary>Encodes pixels by Skia. What it writes holds no metadata.</summary>
 internal static class SkiaEncoder
 {
-    /// <summary>PNG.</summary>
-    public static byte[] Png(RgbImage image, EncodeOptions options)
-    {
-        SKPngEncoderFilterFlags filter = options.PngFilter switch
-        {
-            PngFilter.Adaptive => SKPngEncoderFilterFlags.AllFilters,
-            PngFilter.None => SKPngEncoderFilterFlags.None,
-            PngFilter.Sub => SKPngEncoderFilterFlags.Sub,
-            PngFilter.Up => SKPngEncoderFilterFlags.Up,
-            PngFilter.Average => SKPngEncoderFilterFlags.Avg,
-            _ => SKPngEncoderFilterFlags.Paeth,
-        };
-        return Encode(image, false, pixels => pixels.Encode(new SKPngEncoderOptions(filter, options.PngLevel)), "PNG");
-    }
-
     /// <summary>JPEG; never with chroma at half resolution, which would cut the very frequencies that refinement works on.</summary>
     public static byte[] Jpeg(RgbImage image, bool grey, EncodeOptions options) =>
         Encode(image, grey, pixels => pixels.Encode(
@@ -45,7 +30,7 @@ internal static class SkiaEncoder
             {
                 for (int i = 0, pixel = 0; i < image.Pixels.Length; i += 3, pixel++)
                 {
-                    samples[pixel] = (byte)((image.Pixels[i] + image.Pixels[i + 1] + image.Pixels[i + 2] + 1) / 3);
+                    samples[pixel] = RgbImage.Grey(image.Pixels[i], image.Pixels[i + 1], image.Pixels[i + 2]);
                 }
             }
             else
