@@ -6,6 +6,8 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
@@ -16,6 +18,7 @@ verbs =
 [
     new("build", "", "install what is missing and build everything; the program is artifacts/stig/stig", _ => Build()),
     new("test", "[--filter NAME] [ARGS]", "build, run all tests or those whose name contains NAME; ARGS go to each test program", Test),
+    new("soak", "[--scale SHARE] [--filter NAME]", "run the long forms of the tests that have one, or a share of them; writes bench/results/soak.json", Soak),
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
     new("bundle", "", "compile ahead of time and pack all that a machine without the SDK needs: artifacts/stig-bundle.tar.xz", _ => Bundle()),
     new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
@@ -49,7 +52,7 @@ int Help()
     Console.WriteLine("usage: ./build.sh [VERB] [ARGUMENTS]\n");
     foreach (Verb verb in verbs)
     {
-        Console.WriteLine($"  {$"{verb.Name} {verb.Usage}",-29} {verb.Description}");
+        Console.WriteLine($"  {$"{verb.Name} {verb.Usage}",-36} {verb.Description}");
     }
 
     return 0;
@@ -248,8 +251,7 @@ static int Test(string[] arguments)
     }
 
     Totals totals = new();
-    foreach (string program in Directory.EnumerateFiles("tests", "*.csproj", SearchOption.AllDirectories)
-        .Select(path => Path.GetFileNameWithoutExtension(path)!).Order(StringComparer.Ordinal))
+    foreach (string program in TestPrograms())
     {
         Heading(program);
         int code = Start("dotnet",
@@ -284,6 +286,82 @@ static int Test(string[] arguments)
     totals.Print(filter);
     return totals.Succeeded ? 0 : 1;
 }
+
+// Runs the tests that have a long form (tests/Common/Soak.cs) with its whole amount, or a share of it, and keeps what came of each.
+static int Soak(string[] arguments)
+{
+    (string? filter, string[] others) = TakeFilter(arguments);
+    string scale = others switch
+    {
+        [] => "1",
+        ["--scale", string share] => share,
+        _ => throw new BuildException($"'soak' takes only --scale and --filter, but got '{string.Join(' ', others)}'"),
+    };
+    if (!double.TryParse(scale, NumberStyles.Float, CultureInfo.InvariantCulture, out double wanted) || wanted is not (> 0 and <= 1))
+    {
+        throw new BuildException($"--scale is a share of the long forms, above 0 and at most 1, not '{scale}'");
+    }
+
+    Build();
+    string results = Path.GetFullPath("artifacts/soak");
+    if (Directory.Exists(results))
+    {
+        Directory.Delete(results, recursive: true);
+    }
+
+    Environment.SetEnvironmentVariable("STIG_SOAK_SCALE", scale);
+    Totals totals = new();
+    JsonArray tests = [];
+    Stopwatch clock = Stopwatch.StartNew();
+    foreach (string program in TestPrograms())
+    {
+        Heading(program);
+        string report = Path.Combine(results, $"{program}.xml");
+        int code = Start("dotnet",
+        [
+            $"artifacts/dotnet/bin/{program}/release/{program}.dll", "--output", "Detailed", "--filter-trait", "Category=Soak",
+            .. filter is null ? (string[])[] : ["--filter-method", $"*{filter}*"],
+            "--results-directory", results, "--report-xunit-xml", "--report-xunit-xml-filename", $"{program}.xml",
+        ]);
+        totals.Add(program, code, report);
+        foreach (XElement test in File.Exists(report) ? XDocument.Load(report).Descendants("test") : [])
+        {
+            string outcome = test.Attribute("result")!.Value switch { "Pass" => "passed", "Fail" => "failed", _ => "skipped" };
+            string? said = (test.Element("failure")?.Element("message") ?? test.Element("reason") ?? test.Element("output"))?.Value.Trim();
+            tests.Add(new JsonObject
+            {
+                ["test"] = test.Attribute("name")!.Value,
+                ["outcome"] = outcome,
+                ["seconds"] = double.Parse(test.Attribute("time")!.Value, CultureInfo.InvariantCulture),
+                ["report"] = said,
+            });
+        }
+    }
+
+    Heading("totals");
+    totals.Print(filter);
+    string? model = File.Exists("/proc/cpuinfo")
+        ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim()
+        : null;
+    JsonObject summary = new()
+    {
+        ["date"] = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+        ["share_of_long_forms"] = wanted,
+        ["processor"] = model ?? RuntimeInformation.ProcessArchitecture.ToString(),
+        ["cores"] = Environment.ProcessorCount,
+        ["seconds"] = Math.Round(clock.Elapsed.TotalSeconds),
+        ["outcome"] = totals.Succeeded ? "passed" : "failed",
+        ["tests"] = tests,
+    };
+    const string file = "bench/results/soak.json";
+    File.WriteAllText(file + ".new", summary.ToJsonString(new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n");
+    File.Move(file + ".new", file, overwrite: true);
+    Console.WriteLine($"written: {file}");
+    return totals.Succeeded ? 0 : 1;
+}
+
+static IEnumerable<string> TestPrograms() => Directory.EnumerateFiles("tests", "*.csproj", SearchOption.AllDirectories)
+    .Select(path => Path.GetFileNameWithoutExtension(path)!).Order(StringComparer.Ordinal);
 
 static int Ptx()
 {
