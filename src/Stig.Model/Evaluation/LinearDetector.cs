@@ -8,6 +8,9 @@ namespace Stig.Model.Evaluation;
 /// </summary>
 public static class LinearDetector
 {
+    /// <summary>Folds of the cross-validation, unless told otherwise.</summary>
+    public const int DefaultFolds = 10;
+
     private const int Block = 8;
     private const double Ridge = 0.01;
 
@@ -42,7 +45,7 @@ public static class LinearDetector
     /// <param name="folds">Number of folds, from 2 to the number of pairs.</param>
     /// <exception cref="ArgumentException">The numbers or lengths differ.</exception>
     /// <exception cref="ArgumentOutOfRangeException">There are too few or too many folds.</exception>
-    public static double CrossValidatedAuc(IReadOnlyList<double[]> reals, IReadOnlyList<double[]> images, int folds = 10)
+    public static double CrossValidatedAuc(IReadOnlyList<double[]> reals, IReadOnlyList<double[]> images, int folds = DefaultFolds)
     {
         ArgumentNullException.ThrowIfNull(reals);
         ArgumentNullException.ThrowIfNull(images);

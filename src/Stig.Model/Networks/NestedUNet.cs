@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Stig.Model.Execution;
 using Stig.Model.Graphs;
 using Stig.Model.Operations;
 
@@ -89,6 +90,15 @@ internal sealed record NestedUNet(int Width, string Prefix = "generator.", bool 
             Value logits = graph.Conv2d(nodes[0, Levels - 1], Current(graph, "final.weight", new Shape(ImageChannels, Width, 1, 1)),
                 Current(graph, "final.bias", new Shape(ImageChannels)), 1, 0);
             return graph.AsPlain(graph.SymmetricSigmoid(logits));
+        }
+    }
+
+    /// <summary>Makes the network the constant 0: what it adds can be told from what it stands on.</summary>
+    public void ZeroLastLayer(TensorStore store)
+    {
+        foreach (string name in (string[])["final.weight", "final.bias"])
+        {
+            store.Write(Prefix + name, new float[store.Shapes[Prefix + name].Count]);
         }
     }
 

@@ -55,7 +55,13 @@ public sealed class Refiner : IDisposable
         TensorStore store = executor.CreateStore();
         try
         {
-            return new Refiner(options, executor, store, Checkpoint.LoadModel(modelPath, store));
+            CheckpointInfo model = Checkpoint.LoadModel(modelPath, store);
+            if (!options.Residual)
+            {
+                model.Architecture.Generator.ZeroLastLayer(store);
+            }
+
+            return new Refiner(options, executor, store, model);
         }
         catch
         {

@@ -35,4 +35,7 @@ public sealed record RefinerOptions
 
     /// <summary>Receives warnings, each once; null drops them.</summary>
     public Action<string>? Warn { get; init; }
+
+    /// <summary>Whether the network's residual counts; without it the closed form and the gate are left, for comparisons.</summary>
+    internal bool Residual { get; init; } = true;
 }

@@ -1,0 +1,14 @@
+using System.CommandLine;
+
+namespace Stig.Cli.Commands.Bench;
+
+/// <summary><c>stig bench</c>: how fast this machine is, and how good its results; one subcommand a measurement.</summary>
+internal static class BenchCommand
+{
+    public static Command Create(Terminal terminal) =>
+        new StigCommand("bench", "Measure speed, memory and quality on this machine.",
+            "stig bench quality --real photos --fake generated --out quality")
+        {
+            QualityBench.Create(terminal),
+        };
+}
