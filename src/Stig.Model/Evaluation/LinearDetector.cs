@@ -12,7 +12,6 @@ public static class LinearDetector
     public const int DefaultFolds = 10;
 
     private const int Block = 8;
-    private const double Ridge = 0.01;
 
     /// <summary>The features of a spectrum.</summary>
     /// <param name="logMagnitude">M = ln(1 + |F|), [C, H, W].</param>
@@ -113,90 +112,5 @@ public static class LinearDetector
         }
 
         return wins / ((double)positives.Length * negatives.Length);
-    }
-
-    private sealed class RidgeClassifier
-    {
-        private readonly Standardization standardization;
-        private readonly double[][] vectors;
-        private readonly double[] weights;
-
-        public RidgeClassifier(double[][] positives, double[][] negatives)
-        {
-            double[][] raw = [.. positives, .. negatives];
-            standardization = new Standardization(raw);
-            vectors = Array.ConvertAll(raw, standardization.Apply);
-            double[,] kernel = new double[vectors.Length, vectors.Length];
-            for (int i = 0; i < vectors.Length; i++)
-            {
-                for (int j = 0; j <= i; j++)
-                {
-                    kernel[i, j] = Kernel(vectors[i], vectors[j]) + (i == j ? Ridge : 0);
-                }
-            }
-
-            weights = SolveByCholesky(kernel, [.. raw.Select((_, i) => i < positives.Length ? 1.0 : -1.0)]);
-        }
-
-        public double Score(double[] features)
-        {
-            double[] vector = standardization.Apply(features);
-            double score = 0;
-            for (int i = 0; i < vectors.Length; i++)
-            {
-                score += weights[i] * Kernel(vectors[i], vector);
-            }
-
-            return score;
-        }
-
-        private static double Kernel(double[] a, double[] b)
-        {
-            double sum = 0;
-            for (int i = 0; i < a.Length; i++)
-            {
-                sum += a[i] * b[i];
-            }
-
-            return sum / a.Length;
-        }
-
-        // Overwrites the lower triangle of a symmetric positive definite matrix with its factor and the right side with the solution.
-        private static double[] SolveByCholesky(double[,] matrix, double[] right)
-        {
-            int n = right.Length;
-            for (int i = 0; i < n; i++)
-            {
-                for (int j = 0; j <= i; j++)
-                {
-                    double rest = matrix[i, j];
-                    for (int k = 0; k < j; k++)
-                    {
-                        rest -= matrix[i, k] * matrix[j, k];
-                    }
-
-                    matrix[i, j] = i == j ? Math.Sqrt(rest) : rest / matrix[j, j];
-                }
-
-                for (int k = 0; k < i; k++)
-                {
-                    right[i] -= matrix[i, k] * right[k];
-                }
-
-                right[i] /= matrix[i, i];
-            }
-
-            for (int i = n - 1; i >= 0; i--)
-            {
-                for (int k = i + 1; k < n; k++)
-                {
-                    right[i] -= matrix[k, i] * right[k];
-                }
-
-                right[i] /= matrix[i, i];
-            }
-
-            return right;
-        }
     }
 }

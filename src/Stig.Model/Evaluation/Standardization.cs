@@ -34,6 +34,12 @@ internal sealed class Standardization
         }
     }
 
+    /// <summary>Mean of each feature.</summary>
+    public IReadOnlyList<double> Means => means;
+
+    /// <summary>Standard deviation of each feature; 1 where it does not vary.</summary>
+    public IReadOnlyList<double> Deviations => deviations;
+
     public double[] Apply(IReadOnlyList<double> vector)
     {
         CheckLength(vector);

@@ -4,20 +4,23 @@ using Stig.Model.Operations;
 namespace Stig.Model.Networks;
 
 /// <summary>
-/// How much of the refinement an image gets (docs/method.md, "default"): one linear layer and a sigmoid on its spectral levels, near 1 for fakes
-/// and near 0 for real images, so that what is real already stays as it is. Trained by its own least-squares loss.
+/// How much of the refinement an image gets (docs/method.md, "default"): one linear layer and a sigmoid on its standardised spectral levels,
+/// near 1 for fakes and near 0 for real images, so that what is real already stays as it is. Fitted in closed form.
 /// </summary>
 /// <param name="Grid">Nodes of the levels' grid along each axis.</param>
 internal sealed record LevelGate(int Grid)
 {
-    /// <summary>Name of the levels' means over real images, [3, Grid, Grid].</summary>
+    /// <summary>Name of the levels' means over real and fake images, [3, Grid, Grid].</summary>
     public const string MeanName = "gate.mean";
 
     /// <summary>Name of the reciprocals of their standard deviations, [3, Grid, Grid].</summary>
     public const string ReciprocalName = "gate.reciprocal_std";
 
-    private const string WeightName = "gate.weight";
-    private const string BiasName = "gate.bias";
+    /// <summary>Name of the layer's weights, [1, 3 Grid Grid].</summary>
+    public const string WeightName = "gate.weight";
+
+    /// <summary>Name of its bias, [1].</summary>
+    public const string BiasName = "gate.bias";
 
     private int Inputs => 3 * Grid * Grid;
 
@@ -27,10 +30,8 @@ internal sealed record LevelGate(int Grid)
     [
         new(MeanName, GridShape, Initializer.Zero, Trained: false),
         new(ReciprocalName, GridShape, Initializer.Zero, Trained: false),
-        new(WeightName, new Shape(1, Inputs), Initializer.Zero),
-
-        // At the start every image gets sigmoid(4) = 0.98 of the refinement.
-        new(BiasName, new Shape(1), Initializer.Four),
+        new(WeightName, new Shape(1, Inputs), Initializer.Zero, Trained: false),
+        new(BiasName, new Shape(1), Initializer.Zero, Trained: false),
     ];
 
     /// <summary>Levels [N, 3, Grid, Grid] of the images as they are to factors in (0, 1), [N, 1].</summary>
@@ -39,7 +40,7 @@ internal sealed record LevelGate(int Grid)
         using IDisposable scope = graph.Scope("gate");
         Value centred = graph.Add(levels, graph.Affine(graph.Parameter(MeanName, GridShape), -1f));
         Value standardized = graph.Multiply(centred, graph.Parameter(ReciprocalName, GridShape));
-        return graph.Sigmoid(graph.Linear(graph.Flatten(standardized), graph.Latest(graph.Parameter(WeightName, new Shape(1, Inputs))),
-            graph.Latest(graph.Parameter(BiasName, new Shape(1)))));
+        return graph.Sigmoid(graph.Linear(graph.Flatten(standardized), graph.Parameter(WeightName, new Shape(1, Inputs)),
+            graph.Parameter(BiasName, new Shape(1))));
     }
 }

@@ -8,7 +8,6 @@ internal enum Initializer
 {
     Zero,
     One,
-    Four,
 
     /// <summary>Normal with mean 0 and standard deviation 0.02.</summary>
     Normal002,
@@ -37,9 +36,6 @@ internal sealed record ParameterSpec(string Name, Shape Shape, Initializer Initi
         {
             case Initializer.One:
                 Array.Fill(values, 1f);
-                break;
-            case Initializer.Four:
-                Array.Fill(values, 4f);
                 break;
             case Initializer.Normal002 or Initializer.NormalAroundOne:
                 double mean = Initializer == Initializer.Normal002 ? 0 : 1;

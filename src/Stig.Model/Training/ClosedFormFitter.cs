@@ -1,6 +1,5 @@
 using Stig.Model.Data;
 using Stig.Model.Execution;
-using Stig.Model.Networks;
 using Stig.Model.Translation;
 
 namespace Stig.Model.Training;
@@ -50,12 +49,10 @@ internal static class ClosedFormFitter
                 levels.Correct();
             }
 
-            foreach ((string name, float[] values) in levels.Fit())
+            foreach ((string name, float[] values) in levels.Fit().Concat(levels.FitGate()))
             {
                 fitted[name] = values;
             }
-
-            (fitted[LevelGate.MeanName], fitted[LevelGate.ReciprocalName]) = levels.RealStandardization();
         }
 
         return fitted;

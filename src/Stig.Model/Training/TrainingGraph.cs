@@ -1,4 +1,3 @@
-using Stig.Model.Checkpoints;
 using Stig.Model.Graphs;
 using Stig.Model.Networks;
 using Stig.Model.Operations;
@@ -135,7 +134,7 @@ internal sealed class TrainingGraph
         using (Graph.Scope("generator"))
         {
             Value loss = GeneratorLoss(fake, real, refined, identity, refinedImage, identityImage, judged, refinedProfile);
-            trained.AddRange(Update("grad_G.", loss, Checkpoint.ModelParameters(architecture).Concat(projection.Parameters())));
+            trained.AddRange(Update("grad_G.", loss, architecture.Generator.Parameters().Concat(projection.Parameters())));
         }
 
         TrainedParameters = trained;
@@ -198,22 +197,13 @@ internal sealed class TrainingGraph
             Graph.LowFrequencyDistance(refined.Normalized, fake.Normalized, options.LowFrequencyRadius),
             Graph.LowFrequencyDistance(identity.Normalized, real.Normalized, options.LowFrequencyRadius));
         LossWeights weights = options.Losses;
-        List<(float Weight, Value Loss)> terms =
-        [
+        return values["loss_G"] = Graph.WeightedSum(
             ((float)weights.Adversarial, values["loss_G_GAN"]),
             ((float)weights.Profile, values["loss_SG_GAN"]),
             ((float)weights.Contrastive, values["loss_NCE_total"]),
             ((float)weights.Identity, values["loss_identity"]),
             ((float)weights.Similarity, values["loss_fake_identity"]),
-            ((float)weights.LowFrequency, values["loss_LF"]),
-        ];
-        if (architecture.HasLevels)
-        {
-            values["loss_gate"] = Graph.Add(Graph.MeanSquaredError(fake.Gate!, 1f), Graph.MeanSquaredError(real.Gate!, 0f));
-            terms.Add((1f, values["loss_gate"]));
-        }
-
-        return values["loss_G"] = Graph.WeightedSum([.. terms]);
+            ((float)weights.LowFrequency, values["loss_LF"]));
     }
 
     // Mean over the encoder levels of PatchNCE between the features of both spectra at the same positions. The reference pairs five levels

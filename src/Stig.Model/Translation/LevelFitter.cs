@@ -1,5 +1,7 @@
+using Stig.Model.Evaluation;
 using Stig.Model.Execution;
 using Stig.Model.Graphs;
+using Stig.Model.Networks;
 using Stig.Model.Operations;
 
 namespace Stig.Model.Translation;
@@ -25,6 +27,9 @@ internal sealed class LevelFitter : IDisposable
 
     private const double SmallestSpread = 0.02;
 
+    // A score of 0.5, half of what images of the fit have, opens the gate to 0.993.
+    private const double GateSharpness = 10;
+
     // Luminance and two colour differences, orthonormal: rows of Q.
     private static readonly double[,] Basis =
     {
@@ -42,7 +47,8 @@ internal sealed class LevelFitter : IDisposable
     private readonly int nodes;
     private readonly float[] buffer;
     private readonly Moments real;
-    private readonly Moments plain;
+    private readonly List<double[]> realLevels = [];
+    private readonly List<double[]> fakeLevels = [];
     private readonly double[] offset;
     private readonly double[] scale;
     private readonly Moments filtered;
@@ -60,7 +66,6 @@ internal sealed class LevelFitter : IDisposable
         int length = Channels * nodes;
         buffer = new float[length];
         real = new Moments(length);
-        plain = new Moments(length);
         filtered = new Moments(length);
         refined = new Moments(length);
         offset = new double[length];
@@ -68,7 +73,7 @@ internal sealed class LevelFitter : IDisposable
         Array.Fill(scale, 1);
         store = executor.CreateStore();
         store.Create(Translator.FilterName, new Shape(Channels, size, size), filter);
-        foreach (Networks.ParameterSpec spec in LevelTransport.Parameters(grid))
+        foreach (ParameterSpec spec in LevelTransport.Parameters(grid))
         {
             store.Create(spec.Name, spec.Shape, buffer);
         }
@@ -89,7 +94,7 @@ internal sealed class LevelFitter : IDisposable
     {
         Run(planes);
         real.Add(Read(imageLevels, rotate: true));
-        plain.Add(Read(imageLevels, rotate: false));
+        realLevels.Add(Read(imageLevels, rotate: false));
     }
 
     /// <summary>Adds a fake image, [3, S, S] in [0, 1], to the round at hand.</summary>
@@ -99,6 +104,7 @@ internal sealed class LevelFitter : IDisposable
         if (!corrected)
         {
             filtered.Add(Read(filteredLevels, rotate: true));
+            fakeLevels.Add(Read(imageLevels, rotate: false));
         }
 
         refined.Add(Read(refinedLevels, rotate: true));
@@ -166,11 +172,21 @@ internal sealed class LevelFitter : IDisposable
         return tensors;
     }
 
-    /// <summary>What brings the levels of the real images, before any filter, to mean 0 and deviation 1: the means and the
-    /// reciprocal deviations, [3, grid, grid] each.</summary>
-    public (float[] Mean, float[] Reciprocal) RealStandardization() =>
-        ([.. Enumerable.Range(0, Channels * nodes).Select(i => (float)plain.Mean(i))],
-         [.. Enumerable.Range(0, Channels * nodes).Select(i => (float)(1 / Math.Max(plain.Deviation(i), SmallestSpread)))]);
+    /// <summary>
+    /// The tensors of <see cref="LevelGate"/>: a ridge classifier of the images as they are, its scores (about +1 for fakes, -1 for
+    /// reals) multiplied so that the sigmoid is nearly 1 or 0.
+    /// </summary>
+    public IReadOnlyDictionary<string, float[]> FitGate()
+    {
+        var classifier = new RidgeClassifier([.. fakeLevels], [.. realLevels]);
+        return new Dictionary<string, float[]>
+        {
+            [LevelGate.MeanName] = [.. classifier.Standardization.Means.Select(mean => (float)mean)],
+            [LevelGate.ReciprocalName] = [.. classifier.Standardization.Deviations.Select(deviation => (float)(1 / deviation))],
+            [LevelGate.WeightName] = [.. classifier.Coefficients().Select(weight => (float)(GateSharpness * weight))],
+            [LevelGate.BiasName] = [0],
+        };
+    }
 
     public void Dispose()
     {

@@ -128,7 +128,7 @@ public sealed class FilterTests
             }
         }
 
-        float[] filter = fitter.Fit();
+        float[] filter = fitter.Fit(smooth: false);
         for (int k = 0; k < filter.Length; k++)
         {
             double distance = Math.Sqrt(Math.Pow((k / Size % Size) - (Size / 2), 2) + Math.Pow((k % Size) - (Size / 2), 2));

@@ -59,6 +59,28 @@ public sealed class RealImageTests : IDisposable
         Assert.Equal(39.0, psnr, 0.05);
     }
 
+    [Fact]
+    public void The_closed_form_of_the_default_preset_beats_the_filter()
+    {
+        // Fitted on the odd numbers, judged on the even ones. Bounds: what an independent computation in double precision gave on these
+        // images, 14.34, 0.01, 0.04 and 0.853, and a third of the jackknife standard error of each measure, since float32 and the order of
+        // rounds move single images; of the detector two of its 900 comparisons of pairs.
+        string data = RequireData();
+        RgbImage[] fakes = Load(data, "fake", false);
+        using var judge = new RefinementJudge(Load(data, "real", true), Load(data, "real", false));
+        string model = Fit(data, true, Preset.Default);
+        using Refiner refiner = Refiner.Load(model, new RefinerOptions { Residual = false });
+        RgbImage[] refined = [.. fakes.Select(refiner.Refine)];
+
+        SpectralMeasures measures = judge.Measure(refined);
+
+        Assert.Equal(14.34, measures.Distance.Value, 0.04);
+        Assert.Equal(0.01, measures.Bands.Value, 0.04);
+        Assert.Equal(0.04, measures.Peaks.Value, 0.06);
+        Assert.Equal(0.856, measures.Auc, 0.01);
+        Assert.InRange(fakes.Zip(refined, (a, b) => Psnr.Between(Planes(a), Planes(b))).Average(), 39.5, 40.5);
+    }
+
     private static void Expect(Measures actual, double distance, double bands, double peaks, double tolerance)
     {
         Assert.Equal(distance, actual.Distance.Exact, tolerance);
@@ -86,7 +108,7 @@ public sealed class RealImageTests : IDisposable
         return new Measures(LogFrequencyDistance.Between(Statistics(judged), Statistics(others)), bands, peaks);
     }
 
-    private string Fit(string data, bool odd)
+    private string Fit(string data, bool odd, Preset preset = Preset.Filter)
     {
         string fold = folder[odd ? "odd" : "even"];
         foreach (string kind in (string[])["real", "fake"])
@@ -103,10 +125,10 @@ public sealed class RealImageTests : IDisposable
             RealFolder = Path.Combine(fold, "real"),
             FakeFolder = Path.Combine(fold, "fake"),
             OutputFolder = Path.Combine(fold, "run"),
-            Training = TrainingOptions.For(Preset.Filter) with { Size = Size },
+            Training = TrainingOptions.For(preset) with { Size = Size, Width = 4 },
             Crop = CropMode.Center,
             Validation = 0,
-        }).LastCheckpoint;
+        }, new CancellationToken(canceled: true)).LastCheckpoint;
     }
 
     private float[][] Spectra(RgbImage[] images) => [.. images.Select(image => spectra.Analyze(Planes(image)))];
