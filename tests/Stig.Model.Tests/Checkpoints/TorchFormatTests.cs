@@ -5,7 +5,7 @@ using Stig.Model.Networks;
 using Stig.Model.Refinement;
 using Stig.Model.Translation;
 using Stig.Tests;
-using Pickle = Stig.Model.Tests.Checkpoints.TorchFile.Pickle;
+using Pickle = Stig.Tests.TorchFile.Pickle;
 
 namespace Stig.Model.Tests.Checkpoints;
 

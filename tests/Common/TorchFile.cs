@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 
-namespace Stig.Model.Tests.Checkpoints;
+namespace Stig.Tests;
 
 /// <summary>Writes files as <c>torch.save</c> does, from the description of the zip format and of pickle's protocol 2, byte by byte.</summary>
 internal static class TorchFile
