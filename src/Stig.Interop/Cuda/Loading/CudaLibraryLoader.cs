@@ -93,7 +93,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
 
         throw new CudaUnavailableException(
-            $"The NVIDIA driver was not found ({file}). Tried: {Tried(CudaLibrary.Driver)}. Install the driver (in a container: start it with GPU access).");
+            $"The NVIDIA driver was not found ({file}).", Tried(CudaLibrary.Driver), "Install the driver (in a container: start it with GPU access).");
     }
 
     private LoadedLibrary LoadOfMajor(CudaLibrary library)
@@ -113,7 +113,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
             }
         }
 
-        throw new CudaUnavailableException($"{CudaLibraryNames.Title(library)} of CUDA {major} was not found ({file}).{OtherMajor(library)} Tried: {Tried(library)}. {Remedy(major)}");
+        throw new CudaUnavailableException(
+            $"{CudaLibraryNames.Title(library)} of CUDA {major} was not found ({file}).{OtherMajor(library)}", Tried(library), Remedy(major));
     }
 
     private LoadedLibrary LoadDnn()
@@ -162,7 +163,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 
         string reason = problems.Count > 0 ? string.Join("; ", problems) : $"it was not found ({file})";
         throw new CudaUnavailableException(
-            $"cuDNN 9 cannot be used: {reason}. Tried: {Tried(CudaLibrary.Dnn)}. Install cuDNN 9 for CUDA {major} (pip package nvidia-cudnn-cu{major}, or NVIDIA's packages), or name its folder in {CudaSearch.PathVariable}.");
+            $"cuDNN 9 cannot be used: {reason}.", Tried(CudaLibrary.Dnn),
+            $"Install cuDNN 9 for CUDA {major} (pip package nvidia-cudnn-cu{major}, or NVIDIA's packages), or name its folder in {CudaSearch.PathVariable}.");
     }
 
     /// <summary>
@@ -408,8 +410,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         if (missing.Length > 0)
         {
             throw new CudaUnavailableException(
-                $"{CudaLibraryNames.Title(library)} ({candidate.Path}) lacks {string.Join(", ", missing)}: it is too old, or not NVIDIA's. Tried: {Tried(library)}. "
-                + (library == CudaLibrary.Driver ? CudaDriver.DriverRemedy : Remedy(major)));
+                $"{CudaLibraryNames.Title(library)} ({candidate.Path}) lacks {string.Join(", ", missing)}: it is too old, or not NVIDIA's.", Tried(library),
+                library == CudaLibrary.Driver ? CudaDriver.DriverRemedy : Remedy(major));
         }
     }
 
