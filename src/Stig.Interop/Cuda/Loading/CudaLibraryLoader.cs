@@ -20,6 +20,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
     /// <summary>The libraries whose file names carry the CUDA major.</summary>
     private static readonly CudaLibrary[] OfMajor = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
 
+    private const string Loaded = "loaded";
+
     private readonly Lock gate = new();
     private readonly Dictionary<CudaLibrary, LoadedLibrary> loaded = [];
     private readonly Dictionary<string, nint> bySystem = [];
@@ -381,7 +383,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         try
         {
             nint handle = native.Load(file);
-            attempts.Add(new LoadAttempt(title, file, "loaded"));
+            attempts.Add(new LoadAttempt(title, file, Loaded));
             return handle;
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
@@ -416,7 +418,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
     }
 
     private string Tried(CudaLibrary library) =>
-        string.Join("; ", attempts.Where(a => a.Library == CudaLibraryNames.Title(library)).Select(a => $"{a.Place}: {a.Outcome}").Distinct());
+        string.Join("; ", attempts.Where(a => a.Library == CudaLibraryNames.Title(library) && a.Outcome != Loaded).Select(a => $"{a.Place}: {a.Outcome}").Distinct());
 
     private static string Remedy(int major) =>
         $"Install the libraries of CUDA {major} (a toolkit, your distribution's packages, or pip packages such as those that PyTorch brings), or name their folder in {CudaSearch.PathVariable}.";
