@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Compression;
 using SkiaSharp;
 
 namespace Stig.Model.Imaging;
@@ -48,29 +49,31 @@ public static class ImageCodec
     {
         ArgumentNullException.ThrowIfNull(path);
         CheckLimit(maxPixels);
+        string name = ImageFiles.Printable(path);
         try
         {
-            var file = new FileInfo(path);
+            // The length of a link is its own, not its target's.
+            var file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
             if (Directory.Exists(path))
             {
-                throw new ImageFormatException($"{path}: cannot be read: it is a folder. Name the images in it, or remove it.");
+                throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
             }
 
             // Pipes, sockets and devices have no length either.
             if (file.Length == 0)
             {
-                throw Empty(path);
+                throw Empty(name);
             }
 
             long most = Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside);
             return file.Length <= most
                 ? File.ReadAllBytes(path)
-                : throw new ImageFormatException($"{path}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
+                : throw new ImageFormatException($"{name}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
                                                  "Scale it down, cut it into parts, or remove it.");
         }
         catch (Exception error) when (error is (IOException and not ImageFormatException) or UnauthorizedAccessException)
         {
-            throw new ImageFormatException($"{path}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
+            throw new ImageFormatException($"{name}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
         }
     }
 
@@ -83,6 +86,7 @@ public static class ImageCodec
     public static ImageHeader Identify(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
         CheckLimit(maxPixels);
+        name = ImageFiles.Printable(name);
         if (encoded.IsEmpty)
         {
             throw Empty(name);
@@ -115,6 +119,7 @@ public static class ImageCodec
     /// large.</exception>
     public static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
+        name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
         if (header.Format == ImageFormat.Jpeg && EndMarks.JpegScans(encoded) > MaxScans)
         {
@@ -265,7 +270,14 @@ public static class ImageCodec
 
             if (header.Format == ImageFormat.Png && header.Bits == 16)
             {
-                DeepPng.Decode(encoded, interleaved, width, height);
+                try
+                {
+                    DeepPng.Decode(encoded, interleaved, width, height);
+                }
+                catch (Exception error) when (error is InvalidDataException or IOException)
+                {
+                    throw Damaged(header.Format, name, "its compressed data");
+                }
             }
 
             return Arrange(interleaved, width, height, orientation, codec.Info.AlphaType != SKAlphaType.Opaque);

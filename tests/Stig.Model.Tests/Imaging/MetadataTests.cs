@@ -204,6 +204,19 @@ public sealed class MetadataTests
         Assert.Equal([ImageNoteKind.ColourProfileDropped, ImageNoteKind.MetadataDropped], output.Notes.Select(note => note.Kind).Order());
     }
 
+    [Fact]
+    public void Compressed_metadata_that_cannot_be_unfolded_are_dropped()
+    {
+        // Damaged data, and data that ask for a dictionary, which zlib reports in another way.
+        foreach (byte[] data in new byte[][] { [0x78, 0x9C, 0xFF, 0xFF, 0xFF, 0xFF], [0x78, 0xBB, 0, 0, 0, 1, 0x63, 0, 0, 0, 1, 0, 1], [], [0x78] })
+        {
+            byte[] file = TestPng.Encode(4, 4, 8, 2, (_, _) => [1, 2, 3], false, ("iCCP", [.. "name\0\0"u8, .. data]));
+            DecodedImage source = ImageCodec.Decode(file, "in");
+            ImageNote note = Assert.Single(ImageCodec.Encode(source.Image, ImageFormat.Png, null, source.Source).Notes);
+            Assert.Equal(ImageNoteKind.ColourProfileDropped, note.Kind);
+        }
+    }
+
     [Theory]
     [InlineData("deep")]
     [InlineData("wide")]

@@ -114,7 +114,7 @@ internal static class MetadataReader
                 result.Write(piece, 0, read);
             }
         }
-        catch (InvalidDataException)
+        catch (Exception error) when (error is InvalidDataException or IOException)
         {
             // Damaged metadata cost nothing but themselves.
             return [];
