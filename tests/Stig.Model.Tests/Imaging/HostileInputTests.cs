@@ -3,12 +3,13 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Stig.Model.Imaging;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Imaging;
 
 /// <summary>Files made to break the decoders. For each the outcome is an image within the limit or one refusal, a line that begins with
-/// the file's name; never another exception, a crash, a hang, or memory beyond what the limit allows. The longer form runs with
-/// STIG_SOAK_SCALE set to a factor.</summary>
+/// the file's name; never another exception, a crash, a hang, or memory beyond what the limit allows. The mutations have
+/// a long form.</summary>
 [Collection(nameof(HostileInputTests))]
 [CollectionDefinition(nameof(HostileInputTests), DisableParallelization = true)]
 public sealed class HostileInputTests
@@ -22,25 +23,24 @@ public sealed class HostileInputTests
     private static readonly (ImageFormat Format, MetadataPolicy Policy)[] Writings =
         [(ImageFormat.Png, MetadataPolicy.Keep), (ImageFormat.Jpeg, MetadataPolicy.Safe)];
 
-    private static int Scale => int.TryParse(
-        Environment.GetEnvironmentVariable("STIG_SOAK_SCALE"), NumberStyles.None, CultureInfo.InvariantCulture, out int scale) ? scale : 1;
-
     public static TheoryData<string> Kinds() => [.. Originals().Select(original => original.Name)];
 
     [Theory]
+    [Trait(Soak.Category, Soak.LongForm)]
     [MemberData(nameof(Kinds))]
     public void Mutations_are_decoded_or_refused(string kind)
     {
         const int Seed = 77001;
         byte[] original = Originals().Single(entry => entry.Name == kind).File;
         Assert.False(Try(original, kind), $"{kind} itself is refused");
-        int refused = 0, rounds = 2000 * Scale;
+        int refused = 0, rounds = Soak.Scale(2000, 200_000);
         for (int round = 0; round < rounds; round++)
         {
             byte[] file = Mutate(original, new Random(Seed + round));
             refused += Try(file, $"{kind} round {round}, seed {Seed}") ? 1 : 0;
         }
 
+        Soak.Report($"{kind}: {rounds} files changed from seed {Seed}, {refused} refused");
         // Most changes hit what matters; if none were refused, nothing was tested.
         Assert.True(refused > rounds / 20, $"{refused} of {rounds} were refused");
     }
@@ -50,7 +50,7 @@ public sealed class HostileInputTests
     public void Files_cut_short_are_refused(string kind)
     {
         byte[] original = Originals().Single(entry => entry.Name == kind).File;
-        int step = Math.Max(1, original.Length / (300 * Scale));
+        int step = Math.Max(1, original.Length / 300);
         for (int length = 0; length < original.Length; length += step)
         {
             // Metadata at the end of a file may break off where the image is whole; the length at the front says that something is missing.
