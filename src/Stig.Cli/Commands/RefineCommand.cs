@@ -36,16 +36,20 @@ internal static class RefineCommand
         Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version in PNG files." };
         Option<string> device = CommonOptions.Device();
         Option<PrecisionChoice> precision = CommonOptions.Precision();
+        Option<bool> profile = new("--profile")
+        {
+            Description = "On a GPU: show a profiler every node by its name, instead of replaying them all at once. Slower.",
+        };
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
             "stig refine --model run/best.safetensors --out refined a.png b.jpg")
         {
-            inputs, model, output, range, format, batch, noStamp, device, precision, threads,
+            inputs, model, output, range, format, batch, noStamp, device, precision, threads, profile,
         };
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Refinement);
+            string deviceName = CommonOptions.Apply(terminal, parsed, device, threads, DevicePurpose.Refinement);
             var options = new BatchRefinerOptions
             {
                 OutputFolder = parsed.GetRequiredValue(output),
@@ -59,6 +63,7 @@ internal static class RefineCommand
             {
                 Device = deviceName,
                 Precision = parsed.GetValue(precision).Asked(),
+                Profile = parsed.GetValue(profile),
                 OutputRange = parsed.GetValue(range),
                 Batch = options.Batch,
                 Warn = terminal.Warn,

@@ -50,7 +50,7 @@ public sealed class Refiner : IDisposable
     {
         options ??= new RefinerOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Batch, 1, nameof(options));
-        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision);
+        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision, options.Profile);
         executor.Warn = options.Warn;
         TensorStore store = executor.CreateStore();
         try
