@@ -19,5 +19,6 @@ internal static class OperationCases
         .. PatchCases.All,
         .. OptimizerCases.All,
         .. PixelCases.All,
+        .. ChainCases.All,
     ];
 }

@@ -65,6 +65,35 @@ public sealed class RefineTests(Workspace workspace)
         Assert.Equal(TextsOf("large-0.png"), TextsOf("large-1.png"));
     }
 
+    [Theory]
+    [InlineData("tf32")]
+    [InlineData("bf16")]
+    public void A_precision_that_the_CPU_has_not_is_refused_before_anything_is_written(string precision)
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Output, "--device", "cpu", "--precision", precision, path);
+
+        run.AssertFails(ExitCode.Device, precision, "--precision f32");
+        Assert.False(File.Exists(Path.Combine(Output, "a.png")));
+    }
+
+    [Fact]
+    public void On_the_CPU_auto_is_f32()
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+        foreach (string precision in (string[])["auto", "f32"])
+        {
+            string output = Path.Combine(folder, precision);
+            CliRun run = CliRun.Of("refine", "--model", workspace.DefaultModel, "--out", output, "--device", "cpu", "--precision", precision, path);
+            Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        }
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "f32", "a.png")), File.ReadAllBytes(Path.Combine(folder, "auto", "a.png")));
+    }
+
     [Fact]
     public void Without_stamp_only_the_resampling_is_noted()
     {
