@@ -72,7 +72,7 @@ internal static class ConvolutionCases
     }
 
     private static IEnumerable<OperationCase> Linears() =>
-        from shape in new (int Rows, int In, int Out)[] { (1, 1, 1), (1, 23, 1), (2, 3, 8), (3, 48, 17), (67, 33, 47) }
+        from shape in new (int Rows, int In, int Out)[] { (1, 1, 1), (1, 23, 1), (2, 3, 8), (3, 48, 17), (67, 33, 47), (3, 1728, 1) }
         select new OperationCase
         {
             Name = $"linear/{shape.Rows} rows, {shape.In} to {shape.Out}",

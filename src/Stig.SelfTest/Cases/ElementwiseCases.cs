@@ -20,6 +20,7 @@ internal static class ElementwiseCases
         Square(),
         ScaleImages(new Shape(1, 3, 5, 7)),
         ScaleImages(new Shape(3, 3, 33, 47)),
+        ScaleImages(new Shape(3, 3, 6, 8)),
         SumBatch("images", new Shape(3, 3, 5, 7), new Shape(1, 3, 5, 7), false),
         SumBatch("rows", new Shape(3, 13), new Shape(13), false),
         SumBatch("feature map", new Shape(3, 16, 5, 7), new Shape(1, 16, 5, 7), true),
@@ -44,6 +45,8 @@ internal static class ElementwiseCases
            select Activation(
                $"leaky ReLU, slope 0.1, {channels} channels", ActivationKind.LeakyRelu, 0.1f, true, Fills.AwayFromZero,
                x => ElementwiseOracles.LeakyRelu(x, 0.1f), channels),
+        RoundedToEightBit(new Shape(2, 3, 33, 47)),
+        RoundedToEightBit(new Shape(2, 3, 6, 8)),
         Saturation(),
     ];
 
@@ -167,6 +170,17 @@ internal static class ElementwiseCases
             return [rounded, ElementwiseOracles.Combine(rounded, x[1], (y, dy) => y is > 0 and < 1 ? dy : 0)];
         },
         Outputs = [new("dst", Bound.Elementwise), new("gradient of src", Bound.Exact)],
+        PerImage = true,
+    };
+
+    // Without the gradient, for executors that have none; both whole vectors and elements at the end of a row.
+    private static OperationCase RoundedToEightBit(Shape shape) => new()
+    {
+        Name = $"activation/eight bit, {shape}",
+        Inputs = [CaseInput.Constant("src", shape, Fills.ClearOfRounding)],
+        Build = (graph, x) => [graph.EightBit(x[0])],
+        Oracle = x => [x[0].Map(ElementwiseOracles.EightBit)],
+        Outputs = [new("dst", Bound.Elementwise)],
         PerImage = true,
     };
 

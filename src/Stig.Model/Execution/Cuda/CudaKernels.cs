@@ -14,6 +14,7 @@ internal static class CudaKernels
     private const int StatisticsChunk = 1024;
     private const int ApplyChunk = 256;
     private const long ExtremesPart = 16384;
+    private const long WarpsPerBlock = 8;
 
     private static readonly Dictionary<Type, Func<CudaLowering, Operation, IEnumerable<Action>>> Table = [];
 
@@ -23,16 +24,21 @@ internal static class CudaKernels
         Register<Affine>((io, op) => [Rows("affine", io, io.In(0), io.Out(), op.Scale, op.Offset)]);
         Register<Add>((io, _) => [Binary("add", io)]);
         Register<Multiply>((io, _) => [Binary("multiply", io)]);
+        Register<ScaleImages>((io, _) => [ScaleEach(io)]);
         Register<Roll>((io, op) => [RollImages(io, op)]);
         Register<Concat>(Join);
         Register<Slice>(Cut);
         Register<Relayout>(Cut);
+        Register<Flatten>((io, _) => io.LiesIn(io.Node.Outputs[0], io.Node.Inputs[0], default) ? [] : [Copy(io, io.In(0), io.Out())]);
         Register<Activation>((io, op) => [Rows("activation", io, io.In(0), io.Out(), (int)op.Kind, op.Slope)]);
         Register<Conv2d>(CudaConvolution.Forward);
+        Register<Linear>((io, _) => [FullyConnected(io)]);
         Register<Normalization>(Normalize);
         Register<RunningNormalization>((io, op) => [ApplyNormalization(io, io.In(1).Address, io.In(2).Address, io.In(3).Address, io.In(4).Address, 1, op.Epsilon, op.Slope)]);
         Register<MaxPool2x2>((io, _) => [Resample("max_pool", io, io.Out().Shape)]);
         Register<BicubicUp2>((io, _) => [Resample("bicubic_up2", io, io.In(0).Shape)]);
+        Register<SpectralLevels>(Levels);
+        Register<SpreadLevels>((io, op) => [Spread(io, op)]);
         Register<LogSpectrum>(CudaSpectrum.Forward);
         Register<InverseSpectrum>(CudaSpectrum.Inverse);
         Register<ActivatedSum>((io, op) => [SumActivated(io, op)]);
@@ -128,6 +134,25 @@ internal static class CudaKernels
             .With(a.Stride).With(b.Stride).With(dst.Stride).Queue;
     }
 
+    private static Action ScaleEach(CudaLowering io)
+    {
+        CudaView src = io.In(0);
+        CudaView factors = io.In(1);
+        CudaView dst = io.Out();
+        return KernelCall.ForItems(io.Executor, "scale_images_f32", src.Rows * Vectors(src.RowLength, src.ElementSize))
+            .With(src.Address).With(factors.Address).With(dst.Address).With(src.Rows).With(src.RowLength)
+            .With(src.Stride).With(factors.Stride).With(dst.Stride).Queue;
+    }
+
+    private static Action FullyConnected(CudaLowering io)
+    {
+        CudaView src = io.In(0);
+        CudaView dst = io.Out();
+        return KernelCall.ForBlocks(io.Executor, "linear", src.Rows * dst.RowLength)
+            .With(src.Address).With(io.In(1).Address).With(io.In(2).Address).With(dst.Address).With(src.Rows).With(src.RowLength).With(dst.RowLength)
+            .With(src.Stride).With(dst.Stride).Queue;
+    }
+
     private static Action SumActivated(CudaLowering io, ActivatedSum operation)
     {
         CudaView a = io.In(0);
@@ -219,6 +244,37 @@ internal static class CudaKernels
         return KernelCall.ForItems(io.Executor, entry + src.Suffix, (long)smaller.N * smaller.H * smaller.W * Vectors(smaller.C, src.ElementSize))
             .With(src.Address).With(dst.Address).With((long)smaller.N).With((long)smaller.H).With((long)smaller.W).With((long)smaller.C)
             .With(src.Stride).With(dst.Stride).Queue;
+    }
+
+    private static IEnumerable<Action> Levels(CudaLowering io, SpectralLevels operation)
+    {
+        CudaView src = io.In(0);
+        CudaView dst = io.Out();
+        Shape shape = src.Shape;
+        long planes = (long)shape.N * shape.C;
+        long intervals = Math.Max(1, operation.Grid - 1);
+        io.NeedScratch(planes * intervals * 2 * shape.W * sizeof(double));
+        CudaProgram program = io.Program;
+        CudaExecutor executor = io.Executor;
+        return
+        [
+            () => KernelCall.ForItems(executor, "spectral_levels", planes * intervals * Vectors(shape.W, src.ElementSize))
+                .With(src.Address).With(program.Scratch).With((long)shape.N).With((long)shape.C).With((long)shape.H).With((long)shape.W)
+                .With(src.Stride).With((long)operation.Grid).Queue(),
+            () => KernelCall.ForBlocks(executor, "spectral_levels_final", ((planes * dst.Pixels) + WarpsPerBlock - 1) / WarpsPerBlock)
+                .With(program.Scratch).With(dst.Address).With((long)shape.N).With((long)shape.C).With((long)shape.H).With((long)shape.W)
+                .With(dst.Stride).With((long)operation.Grid).With((long)operation.Grid).Queue(),
+        ];
+    }
+
+    private static Action Spread(CudaLowering io, SpreadLevels operation)
+    {
+        CudaView src = io.In(0);
+        CudaView dst = io.Out();
+        Shape shape = dst.Shape;
+        return KernelCall.ForItems(io.Executor, "spread_levels", shape.Count)
+            .With(src.Address).With(dst.Address).With((long)shape.N).With((long)shape.C).With((long)shape.H).With((long)shape.W)
+            .With(src.Stride).With(dst.Stride).With((long)src.Shape.H).With((long)src.Shape.W).With(operation.ProtectedRadius).Queue;
     }
 
     private static IEnumerable<Action> NormalizeRange(CudaLowering io, bool perImage, Func<ulong, ulong, Action> scale)

@@ -30,7 +30,7 @@ internal sealed class CudaLayout(Precision precision) : ILayoutPolicy
     public bool CanView(TensorType part, TensorType whole, ViewOffset offset)
     {
         if (part.Element != whole.Element || part.Layout != whole.Layout || part.Element == ElementType.UInt8
-            || (part.Shape.H, part.Shape.W) != (whole.Shape.H, whole.Shape.W))
+            || ((part.Shape.H, part.Shape.W) != (whole.Shape.H, whole.Shape.W) && !AreRowsOf(part, whole)))
         {
             return false;
         }
@@ -54,9 +54,15 @@ internal sealed class CudaLayout(Precision precision) : ILayoutPolicy
         }
 
         long stride = root.Shape.C * pixels;
-        long start = (offset.Image * stride) + (offset.Channel * pixels);
+
+        // Of images that are seen as rows, a column is one element.
+        long start = (offset.Image * stride) + (offset.Channel * (long)shape.H * shape.W);
         return new CudaView(storage + (ulong)(start * type.ElementSize), type, stride, shape.C, type.ElementSize);
     }
+
+    // Whole plain images, each seen as a row.
+    private static bool AreRowsOf(TensorType part, TensorType whole) =>
+        whole.Layout == TensorLayout.Plain && part.Shape.Rank == 2 && part.Shape.C == whole.Shape.C * whole.Shape.H * whole.Shape.W;
 }
 
 /// <summary>A value on the device.</summary>
