@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -47,15 +48,57 @@ inline int64_t image_elements(const stig_tensor& t) { return t.c * t.h * t.w; }
 inline int64_t elements(const stig_tensor& t) { return t.n * image_elements(t); }
 inline bool contiguous(const stig_tensor& t) { return t.n <= 1 || t.batch_stride == image_elements(t); }
 
+// The upper half of a float. Kernels compute in float and only load and store it.
+struct bf16 {
+  uint16_t bits;
+};
+
+inline float load(float value) { return value; }
+inline float load(bf16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+// Rounded to the nearest number of the type, ties to even; NaN stays NaN.
+template <typename T>
+T rounded(float value);
+template <>
+inline float rounded(float value) {
+  return value;
+}
+template <>
+inline bf16 rounded(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return {static_cast<uint16_t>(value != value ? bits >> 16 | 0x40 : nearest)};
+}
+
+// body(zero) with a zero of the element type of t.
+template <typename Body>
+void with_type(const stig_tensor& t, Body&& body) {
+  if (t.type == STIG_BF16) {
+    body(bf16{});
+  } else {
+    body(0.0f);
+  }
+}
+
 // The descriptor is present and consistent: non-null, positive extents, block 1 or 16 dividing c, images do not
-// overlap.
+// overlap; not bfloat16.
 void check(const stig_tensor* t, const char* name);
+// The same for a kernel that also takes bfloat16, which is channel-blocked.
+void check_map(const stig_tensor* t, const char* name);
 void check_planar(const stig_tensor* t, const char* name);
 void check_same_extents(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
 // A planar tensor of the extents of another, which has been checked.
 void check_planar_like(const stig_tensor* t, const char* name, const stig_tensor* other, const char* other_name);
 // Same extents and the same block, so that images correspond element by element.
 void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
+// The same for a kernel that also takes bfloat16; of one type.
+void check_same_map(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
 void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w);
 
 template <typename T = float>

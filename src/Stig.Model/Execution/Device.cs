@@ -69,7 +69,7 @@ public static class Device
     {
         string resolved = Resolve(name, purpose, out _);
         return resolved == Cpu
-            ? new CpuExecutor(new CpuOptions(winograd))
+            ? new CpuExecutor(new CpuOptions(winograd, precision == Precision.Bf16))
             : new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), precision);
     }
 }

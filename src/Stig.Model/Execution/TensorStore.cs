@@ -11,6 +11,9 @@ internal abstract class TensorStore : IDisposable
     /// <summary>Names and shapes, in the order of creation.</summary>
     public abstract IReadOnlyDictionary<string, Shape> Shapes { get; }
 
+    /// <summary>Bytes that the tensors occupy.</summary>
+    public virtual long HeldBytes => Shapes.Values.Sum(shape => shape.Count * sizeof(float));
+
     /// <summary>Adds a tensor with the given values.</summary>
     /// <exception cref="ArgumentException">The name is taken, or the count is not that of the shape.</exception>
     public abstract void Create(string name, Shape shape, ReadOnlySpan<float> values);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Stig.Interop;
 using Stig.Model.Graphs;
@@ -22,7 +23,7 @@ internal sealed unsafe class CpuProgram : Program
         this.graph = graph;
         this.store = store;
         Options = options;
-        Layout = new CpuLayout(graph);
+        Layout = new CpuLayout(graph, options.Bf16);
         Plan = MemoryPlan.Create(graph, Layout);
         arena = Own(new NativeBuffer(Plan.ArenaBytes));
         descriptors = Own(new NativeBuffer((long)graph.Values.Count * sizeof(NativeTensor)));
@@ -61,6 +62,13 @@ internal sealed unsafe class CpuProgram : Program
     /// <summary>Work area of the running kernel; as large as the greediest kernel asked for.</summary>
     public byte* Scratch => scratch.Pointer;
 
+    public override ProgramMemory Memory => new(arena.ByteCount, scratch.ByteCount, PackedBytes);
+
+    public override IReadOnlyDictionary<string, Value> Outputs => graph.Outputs;
+
+    /// <summary>Bytes of weights in the form that convolutions want.</summary>
+    public long PackedBytes { get; set; }
+
     public override void Write<T>(Value input, ReadOnlySpan<T> data)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(data);
@@ -81,13 +89,25 @@ internal sealed unsafe class CpuProgram : Program
     {
         foreach ((Node node, CpuStep run) in steps)
         {
-            CoreStatus status = run();
-            if (status != CoreStatus.Ok)
-            {
-                throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");
-            }
+            Run(node, run);
         }
     }
+
+    public override void Profile(Action<Node, TimeSpan> report)
+    {
+        foreach (IGrouping<Node, (Node Node, CpuStep Run)> calls in steps.GroupBy(step => step.Node))
+        {
+            long start = Stopwatch.GetTimestamp();
+            foreach ((Node node, CpuStep run) in calls)
+            {
+                Run(node, run);
+            }
+
+            report(calls.Key, Stopwatch.GetElapsedTime(start));
+        }
+    }
+
+    public override long ByteCount(Value value) => Layout.ByteCount(value.Type);
 
     public override void Read<T>(Value output, Span<T> data)
     {
@@ -160,6 +180,15 @@ internal sealed unsafe class CpuProgram : Program
         }
     }
 
+    private static void Run(Node node, CpuStep run)
+    {
+        CoreStatus status = run();
+        if (status != CoreStatus.Ok)
+        {
+            throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");
+        }
+    }
+
     private byte* Storage(Value root) => root.Kind switch
     {
         ValueKind.Input => inputs[root].Pointer,
@@ -212,7 +241,7 @@ internal sealed unsafe class CpuLowering(CpuProgram program)
         NativeTensor* source = program.Descriptor(whole);
         long first = (offset.Image * source->BatchStride) + (offset.Channel * source->H * source->W);
         NativeTensor* part = Copy(source);
-        part->Data = (byte*)source->Data + (first * whole.Type.ElementSize);
+        part->Data = (byte*)source->Data + (first * program.Layout.ElementSize(whole.Type));
         (part->N, part->C, part->H, part->W) = (type.Shape.N, type.Shape.C, type.Shape.H, type.Shape.W);
         return part;
     }
