@@ -18,6 +18,7 @@ verbs =
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
     new("bundle", "", "compile ahead of time and pack all that a machine without the SDK needs: artifacts/stig-bundle.tar.xz", _ => Bundle()),
     new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
+    new("sanitize", "", "run the native core's operations under AddressSanitizer, LeakSanitizer, UBSan and ThreadSanitizer", _ => Sanitize()),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
     new("help", "", "show this list", _ => Help()),
@@ -137,6 +138,31 @@ static int Bundle()
     long bytes = new FileInfo(archive).Length;
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{archive}: {bytes / 1048576.0:F1} MiB"));
     return bytes < limit ? 0 : throw new BuildException($"{archive} has {bytes} bytes; it has to stay below {limit}");
+}
+
+// The native core and its test, built anew with each sanitizer, at every instruction-set level that this processor runs.
+static int Sanitize()
+{
+    SetUp();
+    bool passed = true;
+    foreach (string sanitizer in (string[])["address", "thread"])
+    {
+        Heading($"building with -fsanitize={sanitizer}");
+        string folder = $"artifacts/sanitize/{sanitizer}";
+        Run("cmake", "-S", ".", "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", $"-DSTIG_SANITIZE={sanitizer}", "-DSTIG_CUDASIM=OFF");
+        Run("cmake", "--build", folder, "--target", "core_tests");
+        bool avx512 = File.Exists("/proc/cpuinfo") && File.ReadLines("/proc/cpuinfo").Any(line => line.Contains("avx512vl", StringComparison.Ordinal));
+        foreach (string test in Directory.EnumerateFiles($"{folder}/tests/native", "core_test*").Order(StringComparer.Ordinal)
+            .Where(test => avx512 || !test.EndsWith("-v4", StringComparison.Ordinal)))
+        {
+            Heading($"{Path.GetFileName(test)} under {sanitizer}");
+            // oneDNN starts its threads by OpenMP, which ThreadSanitizer does not understand: one thread there, several in the core itself.
+            passed &= Start("env", [sanitizer == "thread" ? "OMP_THREAD_LIMIT=1" : "OMP_NUM_THREADS=2", test]) == 0;
+        }
+    }
+
+    Console.WriteLine(passed ? "no sanitizer found anything" : "failed: the reports are above");
+    return passed ? 0 : 1;
 }
 
 static void Script(string path, string text)

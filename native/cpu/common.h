@@ -9,6 +9,12 @@
 #include <exception>
 #include <stdexcept>
 #include <string>
+#ifdef STIG_STD_THREADS
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <vector>
+#endif
 
 #include "stig.h"
 
@@ -112,7 +118,8 @@ T* plane(const stig_tensor& t, int64_t i, int64_t j) {
 }
 
 // body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not
-// depend on the number of threads. The first exception of any index is rethrown in the caller.
+// depend on the number of threads. The first exception of any index is rethrown in the caller. The only place that starts
+// threads of the core's own; with STIG_STD_THREADS they are the standard library's, for ThreadSanitizer.
 template <typename Body>
 void parallel_for(int64_t count, Body&& body) {
   if (count <= 0) return;
@@ -121,6 +128,24 @@ void parallel_for(int64_t count, Body&& body) {
     return;
   }
   std::exception_ptr failure;
+#ifdef STIG_STD_THREADS
+  const int64_t workers = std::min<int64_t>(count, omp_get_max_threads());
+  std::mutex gate;
+  std::vector<std::thread> threads;
+  for (int64_t worker = 0; worker < workers; ++worker) {
+    threads.emplace_back([&, worker] {
+      for (int64_t index = worker * count / workers; index < (worker + 1) * count / workers; ++index) {
+        try {
+          body(index);
+        } catch (...) {
+          const std::lock_guard<std::mutex> lock(gate);
+          if (!failure) failure = std::current_exception();
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+#else
 #pragma omp parallel for schedule(static)
   for (int64_t index = 0; index < count; ++index) {
     try {
@@ -130,6 +155,7 @@ void parallel_for(int64_t count, Body&& body) {
       if (!failure) failure = std::current_exception();
     }
   }
+#endif
   if (failure) std::rethrow_exception(failure);
 }
 

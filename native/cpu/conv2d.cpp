@@ -100,27 +100,27 @@ stig_conv2d_desc part_of(stig_conv2d_desc d, int64_t parts) {
   return d;
 }
 
-// Winograd in as few parts as keep within its scratch memory, or with the least if none does; empty if oneDNN has none.
+// What Winograd F(4x4, 3x3) transforms: 36 numbers for every 4 x 4 pixels of every channel in and out, and for every
+// pair of channels. What the library really takes depends on the number of threads, and results must not.
+size_t winograd_bytes(const stig_conv2d_desc& d) {
+  const int64_t tiles = ((d.oh + 3) / 4) * ((d.ow + 3) / 4);
+  return static_cast<size_t>(36 * (d.ic * tiles + d.ic * d.oc + d.oc * tiles)) * sizeof(float);
+}
+
+// Winograd in as few parts as keep within its scratch memory; empty if oneDNN has none.
 Choice choose_winograd(const stig_conv2d_desc& d, int32_t direction) {
-  Choice best;
-  size_t least = 0;
-  for (int64_t parts = 1; parts == 1 || d.ic / parts >= winograd_channels; ++parts) {
-    if (parts > 1 && (d.src_block != 16 || d.ic % (16 * parts) != 0)) continue;
-    const auto make = [&](bool add) {
-      return implementation(part_of(d, parts), direction, dnnl::algorithm::convolution_winograd, tag_of(d.src_block),
-                            tag_of(d.dst_block), add);
-    };
-    Choice choice{make(false), parts, {}};
-    if (!generated(choice.pd)) continue;
-    if (parts > 1 && direction == STIG_CONV2D_FORWARD && !generated(choice.next = make(true))) continue;
-    const size_t scratch = choice.pd.scratchpad_desc().get_size();
-    if (!best.pd || scratch < least) {
-      best = choice;
-      least = scratch;
-    }
-    if (scratch <= winograd_scratch) break;
+  Choice choice;
+  for (int64_t parts = 2; winograd_bytes(part_of(d, choice.parts)) > winograd_scratch && d.ic / parts >= winograd_channels;
+       ++parts) {
+    if (d.src_block == 16 && d.ic % (16 * parts) == 0) choice.parts = parts;
   }
-  return best;
+  const auto make = [&](bool add) {
+    return implementation(part_of(d, choice.parts), direction, dnnl::algorithm::convolution_winograd,
+                          tag_of(d.src_block), tag_of(d.dst_block), add);
+  };
+  choice.pd = make(false);
+  if (choice.parts > 1 && direction == STIG_CONV2D_FORWARD) choice.next = make(true);
+  return generated(choice.pd) && (!choice.next || generated(choice.next)) ? choice : Choice{};
 }
 
 // Winograd if wanted, else direct convolution in the caller's layouts, else in layouts of the library's choice.

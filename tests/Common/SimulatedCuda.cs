@@ -29,6 +29,15 @@ internal static class SimulatedCuda
 
                 // Read when the first CUDA library is loaded, which is after this.
                 Environment.SetEnvironmentVariable(SearchVariable, libraries);
+
+                // What is measured here is of no use to anybody else.
+                string cache = Path.Combine(AppContext.BaseDirectory, "cache");
+                if (Directory.Exists(cache))
+                {
+                    Directory.Delete(cache, recursive: true);
+                }
+
+                Environment.SetEnvironmentVariable("XDG_CACHE_HOME", cache);
                 return null;
             }
         }

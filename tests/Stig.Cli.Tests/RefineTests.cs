@@ -1,3 +1,4 @@
+using Stig.Interop;
 using Stig.Model;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
@@ -63,6 +64,41 @@ public sealed class RefineTests(Workspace workspace)
         Assert.Equal([software], TextsOf("same.png"));
         Assert.Equal([software, new("Comment", "filter resampled from 32x32 to 48x48")], TextsOf("large-0.png"));
         Assert.Equal(TextsOf("large-0.png"), TextsOf("large-1.png"));
+    }
+
+    [Fact]
+    public void A_precision_that_the_CPU_has_not_is_refused_before_anything_is_written()
+    {
+        string[] wanted = ProcessorInfo.Has("avx512_bf16") || ProcessorInfo.Has("amx_bf16") ? ["tf32"] : ["tf32", "bf16"];
+        Assert.All(wanted, IsRefused);
+    }
+
+    private void IsRefused(string precision)
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Output, "--device", "cpu", "--precision", precision, path);
+
+        run.AssertFails(ExitCode.Device, precision, "--precision f32");
+        Assert.False(File.Exists(Path.Combine(Output, "a.png")));
+    }
+
+    [Fact]
+    public void On_the_CPU_auto_is_f32_or_bf16()
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+        bool hasBf16 = ProcessorInfo.Has("avx512_bf16") || ProcessorInfo.Has("amx_bf16");
+        foreach (string precision in (string[])["auto", "f32", .. hasBf16 ? (string[])["bf16"] : []])
+        {
+            string output = Path.Combine(folder, precision);
+            CliRun run = CliRun.Of("refine", "--model", workspace.DefaultModel, "--out", output, "--device", "cpu", "--precision", precision, path);
+            Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        }
+
+        byte[] chosen = File.ReadAllBytes(Path.Combine(folder, "auto", "a.png"));
+        Assert.Contains(hasBf16 ? (string[])["f32", "bf16"] : ["f32"], precision => chosen.AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, precision, "a.png"))));
     }
 
     [Fact]

@@ -35,12 +35,13 @@ internal static class RefineCommand
         });
         Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version in PNG files." };
         Option<string> device = CommonOptions.Device();
+        Option<PrecisionChoice> precision = CommonOptions.Precision();
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
             "stig refine --model run/best.safetensors --out refined a.png b.jpg")
         {
-            inputs, model, output, range, format, batch, noStamp, device, threads,
+            inputs, model, output, range, format, batch, noStamp, device, precision, threads,
         };
         command.SetAction(parsed =>
         {
@@ -57,6 +58,7 @@ internal static class RefineCommand
             using Refiner refiner = Refiner.Load(parsed.GetRequiredValue(model), new RefinerOptions
             {
                 Device = deviceName,
+                Precision = parsed.GetValue(precision).Asked(),
                 OutputRange = parsed.GetValue(range),
                 Batch = options.Batch,
                 Warn = terminal.Warn,

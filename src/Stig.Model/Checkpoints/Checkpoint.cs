@@ -71,11 +71,13 @@ public static class Checkpoint
     /// <summary>Loads what refinement needs: the filter and the generator.</summary>
     internal static CheckpointInfo LoadModel(string path, TensorStore store)
     {
-        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        SafeTensorsFile file = SafeTensorsFile.Open(path);
+        store.Keep(file);
         CheckpointInfo info = ReadInfo(file);
         foreach (ParameterSpec spec in ModelParameters(info.Architecture))
         {
-            Load(file, spec.Name, spec.Shape, store);
+            FindShaped(file, spec.Name, spec.Shape);
+            store.CreateConstant(spec.Name, spec.Shape, values => file.ReadFinite(spec.Name, values));
         }
 
         return info;
@@ -133,11 +135,14 @@ public static class Checkpoint
 
     private static void Load(SafeTensorsFile file, string name, Shape shape, TensorStore store)
     {
-        file.Find(name, [.. shape.ToArray().Select(extent => (long)extent)]);
+        FindShaped(file, name, shape);
         float[] values = new float[shape.Count];
         file.ReadFinite(name, values);
         store.Create(name, shape, values);
     }
+
+    private static void FindShaped(SafeTensorsFile file, string name, Shape shape) =>
+        file.Find(name, [.. shape.ToArray().Select(extent => (long)extent)]);
 
     private static Dictionary<string, string> Metadata(CheckpointInfo info)
     {

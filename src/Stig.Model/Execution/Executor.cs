@@ -5,8 +5,13 @@ namespace Stig.Model.Execution;
 /// <summary>Runs graphs on a device. The CPU executor stands behind it; networks, losses and training know only this.</summary>
 internal abstract class Executor : IDisposable
 {
+    private readonly HashSet<string> told = [];
+
     /// <summary>The device as the user names it: "cpu", "cuda:0".</summary>
     public abstract string DeviceName { get; }
+
+    /// <summary>Receives what a user should know of how the executor computes, each sentence once; null drops it.</summary>
+    public Action<string>? Warn { get; set; }
 
     /// <summary>Relative error of storing a value in a feature map: 0 for float32, 2^-9 for bfloat16.</summary>
     public virtual double FeatureRounding => 0;
@@ -28,6 +33,15 @@ internal abstract class Executor : IDisposable
     {
         Dispose(true);
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Passes a sentence on to <see cref="Warn"/>, unless it has been passed on before.</summary>
+    internal void Tell(string sentence)
+    {
+        if (told.Add(sentence))
+        {
+            Warn?.Invoke(sentence);
+        }
     }
 
     /// <summary>Checks that a store has every parameter of a graph, in its shape.</summary>

@@ -45,12 +45,13 @@ public sealed class Refiner : IDisposable
     /// <param name="modelPath">A checkpoint: <c>best.safetensors</c> or <c>last.safetensors</c> of a run, or any model file.</param>
     /// <param name="options">Device, output range, batch.</param>
     /// <exception cref="CheckpointException">The file is no checkpoint, damaged, or of another version.</exception>
-    /// <exception cref="DeviceException">The device cannot be used.</exception>
+    /// <exception cref="DeviceException">The device cannot be used, or does not compute in the precision asked for.</exception>
     public static Refiner Load(string modelPath, RefinerOptions? options = null)
     {
         options ??= new RefinerOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Batch, 1, nameof(options));
-        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd);
+        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision);
+        executor.Warn = options.Warn;
         TensorStore store = executor.CreateStore();
         try
         {

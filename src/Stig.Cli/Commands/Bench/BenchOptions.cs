@@ -27,13 +27,12 @@ internal sealed class BenchOptions
     private readonly Option<int> runs;
     private readonly Option<bool> direct = new("--direct") { Description = "On the CPU: direct convolutions only, no Winograd." };
     private readonly Option<string?> json = new("--json") { Description = "Write the figures to this file as well.", HelpName = "FILE" };
-    private readonly Option<Precision> precision;
+    private readonly Option<PrecisionChoice> precision = CommonOptions.Precision();
 
     public BenchOptions(DevicePurpose purpose, int runs)
     {
         this.purpose = purpose;
         this.runs = Positive("--runs", "Runs that are timed, after one that is not.", runs);
-        precision = CommonOptions.Choice<Precision>("--precision", "Arithmetic of the convolutions.");
     }
 
     /// <summary>Gives a command these options; what it measures is shown, and written where that was asked for.</summary>
@@ -47,8 +46,11 @@ internal sealed class BenchOptions
         command.SetAction(parsed =>
         {
             string name = CommonOptions.Apply(parsed, device, threads, purpose);
-            var settings = new BenchSettings(
-                name, parsed.GetValue(width), parsed.GetValue(size), parsed.GetValue(precision), !parsed.GetValue(direct), parsed.GetValue(runs));
+            bool winograd = !parsed.GetValue(direct);
+            Precision arithmetic = purpose == DevicePurpose.Training && parsed.GetValue(precision) == PrecisionChoice.Auto
+                ? Precision.F32
+                : Device.ResolvePrecision(parsed.GetValue(precision).Asked(), name, winograd);
+            var settings = new BenchSettings(name, parsed.GetValue(width), parsed.GetValue(size), arithmetic, winograd, parsed.GetValue(runs));
             if (settings.Size % 16 != 0)
             {
                 throw new UsageException($"--size must be a multiple of 16; it is {settings.Size}.");

@@ -145,7 +145,7 @@ internal static unsafe class Conv2dKernels
 
     private sealed class PackedWeights(Primitive primitive, CpuTensorStore.Entry weights, bool passing) : IDisposable
     {
-        private readonly NativeBuffer? buffer = passing ? null : new(primitive.PackedBytes);
+        private NativeBuffer? buffer;
         private long version = -1;
 
         /// <summary>Where packed weights that are not kept lie in scratch memory: behind the primitive's own.</summary>
@@ -153,14 +153,21 @@ internal static unsafe class Conv2dKernels
 
         public CoreStatus Refresh(CpuProgram program, out void* data)
         {
-            data = buffer is null ? program.Scratch + Offset(primitive) : buffer.Pointer;
-            if (buffer is not null && version == weights.Version)
+            // Made when it is first needed, so that weights need not all be there in both forms at a time.
+            buffer ??= passing ? null : new NativeBuffer(primitive.PackedBytes);
+            data = passing ? program.Scratch + Offset(primitive) : buffer!.Pointer;
+            if (!passing && version == weights.Version)
             {
                 return CoreStatus.Ok;
             }
 
             CoreStatus status = stig_conv2d_pack_weights(primitive.Handle, (float*)weights.Buffer.Pointer, data, program.Scratch);
             version = status == CoreStatus.Ok ? weights.Version : -1;
+            if (!passing && status == CoreStatus.Ok)
+            {
+                weights.Drop();
+            }
+
             return status;
         }
 

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Stig.Interop;
 using Stig.Model.Graphs;
+using Stig.Model.Operations;
 
 namespace Stig.Model.Execution.Cpu;
 
@@ -189,10 +190,16 @@ internal sealed unsafe class CpuProgram : Program
         }
     }
 
+    // Weights that only convolutions read, in a form of their own.
+    private bool IsOnlyPacked(Value parameter) =>
+        !graph.Outputs.Values.Contains(parameter)
+        && Plan.Nodes.All(node => !node.Inputs.Contains(parameter)
+            || (node.Operation is Conv2d or Conv2dBackwardData && node.Inputs.Index().All(input => input.Item != parameter || input.Index == 1)));
+
     private byte* Storage(Value root) => root.Kind switch
     {
         ValueKind.Input => inputs[root].Pointer,
-        ValueKind.Parameter => store.Find(root.Name).Buffer.Pointer,
+        ValueKind.Parameter => IsOnlyPacked(root) ? null : store.Find(root.Name).Pin().Pointer,
         _ => arena.Pointer + (Plan.ArenaOffset(root) ?? throw new GraphException($"{root} has no place in the arena.")),
     };
 }
