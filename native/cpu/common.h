@@ -118,8 +118,8 @@ T* plane(const stig_tensor& t, int64_t i, int64_t j) {
 }
 
 // body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not
-// depend on the number of threads. The first exception of any index is rethrown in the caller. The only place that starts
-// threads of the core's own; with STIG_STD_THREADS they are the standard library's, for ThreadSanitizer.
+// depend on the number of threads. The first exception of any index is rethrown in the caller. The only place that
+// starts threads of the core's own; with STIG_STD_THREADS they are the standard library's, for ThreadSanitizer.
 template <typename Body>
 void parallel_for(int64_t count, Body&& body) {
   if (count <= 0) return;

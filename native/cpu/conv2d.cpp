@@ -110,8 +110,8 @@ size_t winograd_bytes(const stig_conv2d_desc& d) {
 // Winograd in as few parts as keep within its scratch memory; empty if oneDNN has none.
 Choice choose_winograd(const stig_conv2d_desc& d, int32_t direction) {
   Choice choice;
-  for (int64_t parts = 2; winograd_bytes(part_of(d, choice.parts)) > winograd_scratch && d.ic / parts >= winograd_channels;
-       ++parts) {
+  for (int64_t parts = 2;
+       winograd_bytes(part_of(d, choice.parts)) > winograd_scratch && d.ic / parts >= winograd_channels; ++parts) {
     if (d.src_block == 16 && d.ic % (16 * parts) == 0) choice.parts = parts;
   }
   const auto make = [&](bool add) {
@@ -417,8 +417,7 @@ stig_status stig_conv2d_backward_weights(stig_conv2d* conv, const stig_tensor* s
     float* next_bias = static_cast<float*>(conv->at(scratch, conv->next_bias));
     for (int64_t p = 0; p < conv->parts; ++p) {
       // The gradient of the bias is that of the first part.
-      float* bias_sum =
-          diff_bias && p == 0 ? diff_bias : static_cast<float*>(conv->at(scratch, conv->bias_sum));
+      float* bias_sum = diff_bias && p == 0 ? diff_bias : static_cast<float*>(conv->at(scratch, conv->bias_sum));
       for (int64_t i = 0; i < src->n; ++i) {
         const void* x = conv->imported(conv->src, conv->src_part(*src, i, p), scratch);
         const void* dy = conv->imported(conv->dst, conv->dst_image(*diff_dst, i), scratch);

@@ -216,9 +216,8 @@ stig_status stig_normalization_running(const stig_tensor* src, const stig_tensor
     check_options(eps, slope);
     const float* scale = optional(gamma, "gamma", src->c);
     const float* offset = optional(beta, "beta", src->c);
-    with_type(*src, [&](auto zero) {
-      normalize<decltype(zero)>(*src, scale, offset, *mean, *variance, eps, slope, *dst);
-    });
+    with_type(*src,
+              [&](auto zero) { normalize<decltype(zero)>(*src, scale, offset, *mean, *variance, eps, slope, *dst); });
   });
 }
 

@@ -51,8 +51,8 @@ void pool_row(const T* __restrict upper, const T* __restrict lower, int64_t widt
   for (int64_t x = 0; x < width; ++x) {
     for (int64_t l = 0; l < lanes; ++l) {
       const int64_t k = 2 * x * lanes + l;
-      to[x * lanes + l] = rounded<T>(std::max(std::max(load(upper[k]), load(upper[k + lanes])),
-                                              std::max(load(lower[k]), load(lower[k + lanes]))));
+      to[x * lanes + l] = rounded<T>(
+          std::max(std::max(load(upper[k]), load(upper[k + lanes])), std::max(load(lower[k]), load(lower[k + lanes]))));
     }
   }
 }

@@ -1,6 +1,6 @@
 // Every operation of the native core on memory of exactly its size, for the sanitizers: an access outside, an
-// uninitialised result, a leak or a race shows. What the operations compute is proven elsewhere (src/Stig.SelfTest); here
-// every result has to be finite, and the same with one thread as with several.
+// uninitialised result, a leak or a race shows. What the operations compute is proven elsewhere (src/Stig.SelfTest);
+// here every result has to be finite, and the same with one thread as with several.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -98,13 +98,13 @@ struct Shape {
   int64_t n, c, h, w, block, gap;
 };
 // Odd tails, channel blocks, images that lie apart, more than one chunk of the parallel loops.
-const Shape shapes[] = {{1, 1, 1, 1, 1, 0},  {1, 3, 5, 7, 1, 0},     {2, 3, 34, 46, 1, 11},
+const Shape shapes[] = {{1, 1, 1, 1, 1, 0},   {1, 3, 5, 7, 1, 0},      {2, 3, 34, 46, 1, 11},
                         {1, 16, 2, 2, 16, 0}, {2, 48, 6, 10, 16, 320}, {2, 32, 64, 66, 16, 0}};
 
 void elementwise(Results& results) {
   for (const Shape& s : shapes) {
-    Tensor a(s.n, s.c, s.h, s.w, s.block, STIG_F32, 4, s.gap), b(s.n, s.c, s.h, s.w, s.block), one(1, s.c, s.h, s.w, s.block),
-        y(s.n, s.c, s.h, s.w, s.block), sum(1, s.c, s.h, s.w, s.block);
+    Tensor a(s.n, s.c, s.h, s.w, s.block, STIG_F32, 4, s.gap), b(s.n, s.c, s.h, s.w, s.block),
+        one(1, s.c, s.h, s.w, s.block), y(s.n, s.c, s.h, s.w, s.block), sum(1, s.c, s.h, s.w, s.block);
     a.fill();
     b.fill(-1, 1, 2);
     one.fill(-1, 1, 3);
@@ -145,9 +145,10 @@ void normalization(Results& results) {
     if (s.n * s.h * s.w < 2) continue;
     for (int32_t statistics : {STIG_STATISTICS_BATCH, STIG_STATISTICS_PER_IMAGE}) {
       const int64_t rows = statistics == STIG_STATISTICS_BATCH ? 1 : s.n;
-      Tensor x(s.n, s.c, s.h, s.w, s.block, STIG_F32, 4, s.gap), y(s.n, s.c, s.h, s.w, s.block), dy(s.n, s.c, s.h, s.w, s.block),
-          dx(s.n, s.c, s.h, s.w, s.block), g(1, s.c, 1, 1), b(1, s.c, 1, 1), m(rows, s.c, 1, 1), v(rows, s.c, 1, 1),
-          dg(1, s.c, 1, 1), db(1, s.c, 1, 1), rm(1, s.c, 1, 1), rv(1, s.c, 1, 1);
+      Tensor x(s.n, s.c, s.h, s.w, s.block, STIG_F32, 4, s.gap), y(s.n, s.c, s.h, s.w, s.block),
+          dy(s.n, s.c, s.h, s.w, s.block), dx(s.n, s.c, s.h, s.w, s.block), g(1, s.c, 1, 1), b(1, s.c, 1, 1),
+          m(rows, s.c, 1, 1), v(rows, s.c, 1, 1), dg(1, s.c, 1, 1), db(1, s.c, 1, 1), rm(1, s.c, 1, 1),
+          rv(1, s.c, 1, 1);
       x.fill();
       dy.fill(-1, 1, 2);
       g.fill(0.5f, 1.5f, 3);
@@ -202,22 +203,38 @@ void convolution(Results& results) {
     int64_t n, ic, oc, h, w, k, stride, padding, src_block, dst_block;
     int32_t winograd, bf16;
   };
-  const Case cases[] = {{2, 3, 5, 9, 11, 3, 1, 1, 1, 1, 0, 0},      {1, 3, 16, 8, 6, 3, 2, 1, 1, 16, 0, 0},
-                        {2, 16, 32, 9, 7, 3, 1, 1, 16, 16, 0, 0},   {2, 32, 16, 12, 20, 3, 1, 1, 16, 16, 1, 0},
+  const Case cases[] = {{2, 3, 5, 9, 11, 3, 1, 1, 1, 1, 0, 0},         {1, 3, 16, 8, 6, 3, 2, 1, 1, 16, 0, 0},
+                        {2, 16, 32, 9, 7, 3, 1, 1, 16, 16, 0, 0},      {2, 32, 16, 12, 20, 3, 1, 1, 16, 16, 1, 0},
                         {1, 192, 64, 160, 256, 3, 1, 1, 16, 16, 1, 0}, {1, 128, 128, 128, 128, 3, 1, 1, 16, 16, 1, 0},
-                        {1, 512, 256, 64, 64, 3, 1, 1, 16, 16, 1, 0}, {2, 16, 3, 5, 7, 1, 1, 0, 16, 1, 0, 0},
-                        {2, 32, 16, 12, 20, 3, 1, 1, 16, 16, 0, 1}, {1, 3, 16, 9, 11, 3, 1, 1, 1, 16, 0, 1}};
+                        {1, 512, 256, 64, 64, 3, 1, 1, 16, 16, 1, 0},  {2, 16, 3, 5, 7, 1, 1, 0, 16, 1, 0, 0},
+                        {2, 32, 16, 12, 20, 3, 1, 1, 16, 16, 0, 1},    {1, 3, 16, 9, 11, 3, 1, 1, 1, 16, 0, 1}};
   for (const Case& c : cases) {
     const int64_t oh = (c.h + 2 * c.padding - c.k) / c.stride + 1, ow = (c.w + 2 * c.padding - c.k) / c.stride + 1;
     const auto type = [&](int64_t block) { return c.bf16 && block == 16 ? STIG_BF16 : STIG_F32; };
-    stig_conv2d_desc desc{c.ic, c.h, c.w, c.oc, oh, ow, c.k, c.k, c.stride, c.padding, c.src_block, c.dst_block, 1, c.winograd,
-                          c.bf16, type(c.src_block), type(c.dst_block)};
+    stig_conv2d_desc desc{c.ic,
+                          c.h,
+                          c.w,
+                          c.oc,
+                          oh,
+                          ow,
+                          c.k,
+                          c.k,
+                          c.stride,
+                          c.padding,
+                          c.src_block,
+                          c.dst_block,
+                          1,
+                          c.winograd,
+                          c.bf16,
+                          type(c.src_block),
+                          type(c.dst_block)};
     Tensor x(c.n, c.ic, c.h, c.w, c.src_block, type(c.src_block)), y(c.n, c.oc, oh, ow, c.dst_block, type(c.dst_block)),
         w(c.oc, c.ic, c.k, c.k), b(1, c.oc, 1, 1), dw(c.oc, c.ic, c.k, c.k), db(1, c.oc, 1, 1);
     x.fill();
     w.fill(-0.1f, 0.1f, 2);
     b.fill(-1, 1, 3);
-    for (int32_t direction = STIG_CONV2D_FORWARD; direction <= (c.bf16 ? STIG_CONV2D_FORWARD : STIG_CONV2D_BACKWARD_WEIGHTS); ++direction) {
+    for (int32_t direction = STIG_CONV2D_FORWARD;
+         direction <= (c.bf16 ? STIG_CONV2D_FORWARD : STIG_CONV2D_BACKWARD_WEIGHTS); ++direction) {
       stig_conv2d* conv = nullptr;
       desc.with_bias = direction != STIG_CONV2D_BACKWARD_DATA;
       const stig_status status = stig_conv2d_create(&desc, direction, &conv);
@@ -225,7 +242,8 @@ void convolution(Results& results) {
       OK(status);
       int64_t packed_bytes = 0, scratch_bytes = 0;
       OK(stig_conv2d_sizes(conv, &packed_bytes, &scratch_bytes));
-      Tensor packed(1, packed_bytes + 1, 1, 1, 1, STIG_F32, 1), scratch(1, scratch_bytes / 64 * 64 + 64, 1, 1, 1, STIG_F32, 1);
+      Tensor packed(1, packed_bytes + 1, 1, 1, 1, STIG_F32, 1),
+          scratch(1, scratch_bytes / 64 * 64 + 64, 1, 1, 1, STIG_F32, 1);
       if (direction != STIG_CONV2D_BACKWARD_WEIGHTS) {
         // Packed weights start at a cache line, as the caller's buffers do.
         void* at = std::aligned_alloc(64, static_cast<size_t>((packed_bytes + 63) / 64 * 64));
@@ -249,7 +267,8 @@ void convolution(Results& results) {
 
 void linear(Results& results) {
   for (const auto& [rows, in, out] : {std::array<int64_t, 3>{1, 1, 1}, {3, 23, 17}, {67, 33, 47}}) {
-    Tensor x(rows, in, 1, 1), w(out, in, 1, 1), b(1, out, 1, 1), y(rows, out, 1, 1), dx(rows, in, 1, 1), dw(out, in, 1, 1), db(1, out, 1, 1);
+    Tensor x(rows, in, 1, 1), w(out, in, 1, 1), b(1, out, 1, 1), y(rows, out, 1, 1), dx(rows, in, 1, 1),
+        dw(out, in, 1, 1), db(1, out, 1, 1);
     x.fill();
     w.fill(-1, 1, 2);
     OK(stig_linear_forward(&x, &w, &b, &y));
@@ -263,7 +282,8 @@ void linear(Results& results) {
 
 void spectrum(Results& results) {
   for (const auto& [n, c, h, w] : {std::array<int64_t, 4>{1, 1, 1, 1}, {2, 3, 6, 10}, {1, 3, 9, 7}, {1, 3, 64, 48}}) {
-    Tensor x(n, c, h, w), m(n, c, h, w), p(n, c, h, w, 1, STIG_F32, 8), z(n, c, h, w, 1, STIG_F32, 8), y(n, c, h, w), d(n, c, h, w);
+    Tensor x(n, c, h, w), m(n, c, h, w), p(n, c, h, w, 1, STIG_F32, 8), z(n, c, h, w, 1, STIG_F32, 8), y(n, c, h, w),
+        d(n, c, h, w);
     x.fill(0, 1);
     OK(stig_log_spectrum_forward(&x, &m, &p));
     KEEP(m);
@@ -329,8 +349,9 @@ void losses(Results& results) {
 void patches(Results& results) {
   for (const Shape& s : shapes) {
     const int64_t extent = s.h * s.w, count = std::min<int64_t>(extent, 33), rows = s.n * count;
-    Tensor random(1, 4, 1, 1), positions(1, count, 1, 1), x(s.n, s.c, s.h, s.w, s.block), dx(s.n, s.c, s.h, s.w, s.block),
-        q(rows, s.c, 1, 1), k(rows, s.c, 1, 1), dq(rows, s.c, 1, 1), loss(1, 1, 1, 1), one(1, 1, 1, 1), p(rows, count, 1, 1);
+    Tensor random(1, 4, 1, 1), positions(1, count, 1, 1), x(s.n, s.c, s.h, s.w, s.block),
+        dx(s.n, s.c, s.h, s.w, s.block), q(rows, s.c, 1, 1), k(rows, s.c, 1, 1), dq(rows, s.c, 1, 1), loss(1, 1, 1, 1),
+        one(1, 1, 1, 1), p(rows, count, 1, 1);
     random.integers()[0] = 7;
     x.fill();
     one.floats()[0] = 1;
@@ -384,8 +405,10 @@ void refusals(Results&) {
 int main(int argc, char** argv) {
   const std::string filter = argc > 1 ? argv[1] : "";
   const std::pair<const char*, void (*)(Results&)> tests[] = {
-      {"elementwise", elementwise}, {"normalization", normalization}, {"resample", resample}, {"convolution", convolution},
-      {"linear", linear},           {"spectrum", spectrum},           {"losses", losses},     {"patches", patches},
+      {"elementwise", elementwise}, {"normalization", normalization},
+      {"resample", resample},       {"convolution", convolution},
+      {"linear", linear},           {"spectrum", spectrum},
+      {"losses", losses},           {"patches", patches},
       {"optimizers", optimizers},   {"refusals", refusals}};
   for (const auto& [name, test] : tests) {
     if (std::string(name).find(filter) == std::string::npos) continue;

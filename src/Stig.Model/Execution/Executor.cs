@@ -13,6 +13,9 @@ internal abstract class Executor : IDisposable
     /// <summary>Receives what a user should know of how the executor computes, each sentence once; null drops it.</summary>
     public Action<string>? Warn { get; set; }
 
+    /// <summary>What the last bits of results depend on: the device, and where it matters instruction set, library and threads.</summary>
+    public virtual string Arithmetic => DeviceName;
+
     /// <summary>Relative error of storing a value in a feature map: 0 for float32, 2^-9 for bfloat16.</summary>
     public virtual double FeatureRounding => 0;
 
@@ -70,6 +73,14 @@ internal abstract class Executor : IDisposable
 /// <param name="PackedWeights">Weights in the form that convolutions want.</param>
 internal readonly record struct ProgramMemory(long Arena, long Scratch, long PackedWeights);
 
+/// <summary>An update met numbers that are not finite. The run ended there; what it had updated until then is not to be kept.</summary>
+/// <param name="node">The node of the update; the run ended with it.</param>
+/// <param name="message">What of which parameter is not finite.</param>
+internal sealed class NotFiniteException(Node node, string message) : Exception(message)
+{
+    public Node Node => node;
+}
+
 /// <summary>A compiled graph with its memory. Not for use by several threads at a time.</summary>
 internal abstract class Program : IDisposable
 {
@@ -86,6 +97,7 @@ internal abstract class Program : IDisposable
     public abstract void Write<T>(Value input, ReadOnlySpan<T> data) where T : unmanaged;
 
     /// <summary>Runs all nodes.</summary>
+    /// <exception cref="NotFiniteException">An update met numbers that are not finite.</exception>
     public abstract void Run();
 
     /// <summary>Runs all nodes one after the other, and tells how long each took; nodes without work of their own are left out.</summary>

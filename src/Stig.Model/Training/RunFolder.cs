@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -8,12 +9,25 @@ namespace Stig.Model.Training;
 
 /// <summary>
 /// The folder of a training run: <c>options.json</c>, <c>log.jsonl</c> (a line a step: every loss, the learning rate), <c>sheets/</c>,
-/// <c>last.safetensors</c>, <c>best.safetensors</c>. One run at a time holds it.
+/// <c>last.safetensors</c>, <c>best.safetensors</c>. One run at a time holds it (<c>run.lock</c>, <c>run.holder</c>).
 /// </summary>
 internal sealed class RunFolder : IDisposable
 {
     // Built on the generated context, because options of their own would look types up by reflection.
     private static readonly JsonSerializerOptions IndentedJson = new(ModelJson.Default.Options) { WriteIndented = true };
+
+    // Locked by the run that holds the folder, and never removed: a lock on a file that another process removes and makes anew is two locks.
+    private const string LockName = "run.lock";
+
+    // Who holds the folder; a file of its own, because a locked file cannot be read.
+    private const string HolderName = "run.holder";
+
+    // Names of unfinished files: those of a checkpoint's writer and of AtomicFile.
+    private static readonly string[] Temporary =
+    [
+        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp", $".{HolderName}.*.tmp",
+        Path.Combine("sheets", ".step-*.tmp"),
+    ];
 
     private readonly FileStream held;
     private StreamWriter? log;
@@ -38,20 +52,30 @@ internal sealed class RunFolder : IDisposable
     public static RunFolder Open(string folder, bool resume)
     {
         FileStream held;
-        string lockPath = Path.Combine(folder, "run.lock");
+        string lockPath = Path.Combine(folder, LockName);
         try
         {
             Directory.CreateDirectory(Path.Combine(folder, "sheets"));
-            held = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 4096, FileOptions.DeleteOnClose);
+            held = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new IOException(File.Exists(lockPath)
-                ? $"The run folder {folder} is in use by another training (its run.lock is held). Wait for it, or choose another --out."
+                ? $"The run folder {folder} is in use by another training: {Holder(folder)}. Wait for it, or choose another folder."
                 : $"The run folder {folder} cannot be written ({e.Message}). Choose another folder or free this one.", e);
         }
 
         var run = new RunFolder(folder, held);
+        try
+        {
+            run.Take();
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+
         bool hasRun = File.Exists(run.LastCheckpoint);
         if (hasRun != resume)
         {
@@ -67,16 +91,14 @@ internal sealed class RunFolder : IDisposable
     public string SheetPath(long step) => Path.Combine(Folder, "sheets", $"step-{step:D6}.png");
 
     /// <summary>Writes the run's options.</summary>
-    public void WriteOptions(TrainingRunOptions run, TrainingOptions training, int validation, string device)
+    public void WriteOptions(TrainingRunOptions run, TrainingOptions training, RunSetup setup)
     {
         var json = new JsonObject
         {
             ["program_version"] = ProgramVersion.Current,
             ["real"] = Path.GetFullPath(run.RealFolder),
             ["fake"] = Path.GetFullPath(run.FakeFolder),
-            ["crop"] = run.Crop.ToString().ToLowerInvariant(),
-            ["validation"] = validation,
-            ["device"] = device,
+            ["setup"] = JsonSerializer.SerializeToNode(setup, ModelJson.Default.RunSetup),
             ["training"] = JsonSerializer.SerializeToNode(training, ModelJson.Default.TrainingOptions),
         };
         AtomicFile.Write(Path.Combine(Folder, "options.json"),
@@ -118,8 +140,39 @@ internal sealed class RunFolder : IDisposable
 
     public void Dispose()
     {
-        log?.Dispose();
-        held.Dispose();
+        try
+        {
+            log?.Dispose();
+            File.Delete(Path.Combine(Folder, HolderName));
+        }
+        finally
+        {
+            held.Dispose();
+        }
+    }
+
+    // What an earlier run left when it was killed while it wrote a file goes; nobody else writes here now.
+    private void Take()
+    {
+        AtomicFile.Write(Path.Combine(Folder, HolderName), Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+            $"process {Environment.ProcessId} on {Environment.MachineName}, since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC")));
+        foreach (string left in Temporary.SelectMany(pattern => Directory.GetFiles(Folder, pattern)))
+        {
+            File.Delete(left);
+        }
+    }
+
+    private static string Holder(string folder)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(folder, HolderName));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It has only just begun, or is ending.
+            return "its run.lock is held";
+        }
     }
 
     private static bool IsUpTo(string line, long step)

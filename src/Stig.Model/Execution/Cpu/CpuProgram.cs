@@ -184,6 +184,13 @@ internal sealed unsafe class CpuProgram : Program
     private static void Run(Node node, CpuStep run)
     {
         CoreStatus status = run();
+        if (status == CoreStatus.NotFinite)
+        {
+            // The core's sentence begins with the name of the function.
+            string what = NativeCore.LastError();
+            throw new NotFiniteException(node, $"{node.Outputs[0].UpdatedParameter?.Name}: {what[(what.IndexOf(' ') + 1)..]}");
+        }
+
         if (status != CoreStatus.Ok)
         {
             throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");
