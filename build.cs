@@ -168,8 +168,11 @@ static int Sanitize()
             .Where(test => avx512 || !test.EndsWith("-v4", StringComparison.Ordinal)))
         {
             Heading($"{Path.GetFileName(test)} under {sanitizer}");
-            // oneDNN starts its threads by OpenMP, which ThreadSanitizer does not understand: one thread there, several in the core itself.
-            passed &= Start("env", [sanitizer == "thread" ? "OMP_THREAD_LIMIT=1" : "OMP_NUM_THREADS=2", test]) == 0;
+            // oneDNN starts its threads by OpenMP, which ThreadSanitizer does not understand: what it computes alone is left out, and elsewhere
+            // it has one thread, while the core itself has several.
+            passed &= sanitizer == "thread"
+                ? Start("env", ["OMP_THREAD_LIMIT=1", test, "--without", "convolution"]) == 0
+                : Start("env", ["OMP_NUM_THREADS=2", test]) == 0;
         }
     }
 
