@@ -22,6 +22,7 @@ verbs =
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
     new("bundle", "", "compile ahead of time and pack all that a machine without the SDK needs: artifacts/stig-bundle.tar.xz", _ => Bundle()),
     new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
+    new("sanitize", "", "run the native core's operations under AddressSanitizer, LeakSanitizer, UBSan and ThreadSanitizer", _ => Sanitize()),
     new("headers", "[FOLDER]", "hold the CUDA bindings and the simulated libraries against NVIDIA's headers, where they can be had", Headers),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
@@ -137,11 +138,46 @@ static int Bundle()
         exec "$here/run" selftest --device "${1:-cuda:0}"
         """);
 
+    // The comparison with PyTorch, for machines that have it.
+    Directory.CreateDirectory(Path.Combine(folder, "peers"));
+    foreach (string file in (string[])["generator.py", "run"])
+    {
+        File.Copy($"bench/peers/{file}", Path.Combine(folder, "peers", file), overwrite: true);
+    }
+
     Heading("archive");
     Run("tar", "-C", "artifacts/bundle", "-cJf", archive, "stig");
     long bytes = new FileInfo(archive).Length;
     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{archive}: {bytes / 1048576.0:F1} MiB"));
     return bytes < limit ? 0 : throw new BuildException($"{archive} has {bytes} bytes; it has to stay below {limit}");
+}
+
+// The native core and its test, built anew with each sanitizer, at every instruction-set level that this processor runs.
+static int Sanitize()
+{
+    SetUp();
+    bool passed = true;
+    foreach (string sanitizer in (string[])["address", "thread"])
+    {
+        Heading($"building with -fsanitize={sanitizer}");
+        string folder = $"artifacts/sanitize/{sanitizer}";
+        Run("cmake", "-S", ".", "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", $"-DSTIG_SANITIZE={sanitizer}", "-DSTIG_CUDASIM=OFF");
+        Run("cmake", "--build", folder, "--target", "core_tests");
+        bool avx512 = File.Exists("/proc/cpuinfo") && File.ReadLines("/proc/cpuinfo").Any(line => line.Contains("avx512vl", StringComparison.Ordinal));
+        foreach (string test in Directory.EnumerateFiles($"{folder}/tests/native", "core_test*").Order(StringComparer.Ordinal)
+            .Where(test => avx512 || !test.EndsWith("-v4", StringComparison.Ordinal)))
+        {
+            Heading($"{Path.GetFileName(test)} under {sanitizer}");
+            // oneDNN starts its threads by OpenMP, which ThreadSanitizer does not understand: what it computes alone is left out, and elsewhere
+            // it has one thread, while the core itself has several.
+            passed &= sanitizer == "thread"
+                ? Start("env", ["OMP_THREAD_LIMIT=1", test, "--without", "convolution"]) == 0
+                : Start("env", ["OMP_NUM_THREADS=2", test]) == 0;
+        }
+    }
+
+    Console.WriteLine(passed ? "no sanitizer found anything" : "failed: the reports are above");
+    return passed ? 0 : 1;
 }
 
 static void Script(string path, string text)

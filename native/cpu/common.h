@@ -5,9 +5,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <stdexcept>
 #include <string>
+#ifdef STIG_STD_THREADS
+#include <algorithm>
+#include <mutex>
+#include <thread>
+#include <vector>
+#endif
 
 #include "stig.h"
 
@@ -47,15 +54,57 @@ inline int64_t image_elements(const stig_tensor& t) { return t.c * t.h * t.w; }
 inline int64_t elements(const stig_tensor& t) { return t.n * image_elements(t); }
 inline bool contiguous(const stig_tensor& t) { return t.n <= 1 || t.batch_stride == image_elements(t); }
 
+// The upper half of a float. Kernels compute in float and only load and store it.
+struct bf16 {
+  uint16_t bits;
+};
+
+inline float load(float value) { return value; }
+inline float load(bf16 value) {
+  const uint32_t bits = static_cast<uint32_t>(value.bits) << 16;
+  float result;
+  std::memcpy(&result, &bits, sizeof result);
+  return result;
+}
+
+// Rounded to the nearest number of the type, ties to even; NaN stays NaN.
+template <typename T>
+T rounded(float value);
+template <>
+inline float rounded(float value) {
+  return value;
+}
+template <>
+inline bf16 rounded(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  const uint32_t nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return {static_cast<uint16_t>(value != value ? bits >> 16 | 0x40 : nearest)};
+}
+
+// body(zero) with a zero of the element type of t.
+template <typename Body>
+void with_type(const stig_tensor& t, Body&& body) {
+  if (t.type == STIG_BF16) {
+    body(bf16{});
+  } else {
+    body(0.0f);
+  }
+}
+
 // The descriptor is present and consistent: non-null, positive extents, block 1 or 16 dividing c, images do not
-// overlap.
+// overlap; not bfloat16.
 void check(const stig_tensor* t, const char* name);
+// The same for a kernel that also takes bfloat16, which is channel-blocked.
+void check_map(const stig_tensor* t, const char* name);
 void check_planar(const stig_tensor* t, const char* name);
 void check_same_extents(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
 // A planar tensor of the extents of another, which has been checked.
 void check_planar_like(const stig_tensor* t, const char* name, const stig_tensor* other, const char* other_name);
 // Same extents and the same block, so that images correspond element by element.
 void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
+// The same for a kernel that also takes bfloat16; of one type.
+void check_same_map(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name);
 void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w);
 
 template <typename T = float>
@@ -69,7 +118,8 @@ T* plane(const stig_tensor& t, int64_t i, int64_t j) {
 }
 
 // body(index) for index in 0 .. count-1 over the threads; every index is an independent output, so results do not
-// depend on the number of threads. The first exception of any index is rethrown in the caller.
+// depend on the number of threads. The first exception of any index is rethrown in the caller. The only place that
+// starts threads of the core's own; with STIG_STD_THREADS they are the standard library's, for ThreadSanitizer.
 template <typename Body>
 void parallel_for(int64_t count, Body&& body) {
   if (count <= 0) return;
@@ -78,6 +128,24 @@ void parallel_for(int64_t count, Body&& body) {
     return;
   }
   std::exception_ptr failure;
+#ifdef STIG_STD_THREADS
+  const int64_t workers = std::min<int64_t>(count, omp_get_max_threads());
+  std::mutex gate;
+  std::vector<std::thread> threads;
+  for (int64_t worker = 0; worker < workers; ++worker) {
+    threads.emplace_back([&, worker] {
+      for (int64_t index = worker * count / workers; index < (worker + 1) * count / workers; ++index) {
+        try {
+          body(index);
+        } catch (...) {
+          const std::lock_guard<std::mutex> lock(gate);
+          if (!failure) failure = std::current_exception();
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+#else
 #pragma omp parallel for schedule(static)
   for (int64_t index = 0; index < count; ++index) {
     try {
@@ -87,6 +155,7 @@ void parallel_for(int64_t count, Body&& body) {
       if (!failure) failure = std::current_exception();
     }
   }
+#endif
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -40,16 +40,23 @@ stig_status report_current_exception(const char* function) noexcept {
 
 std::string describe(const stig_tensor& t) {
   return std::to_string(t.n) + "x" + std::to_string(t.c) + "x" + std::to_string(t.h) + "x" + std::to_string(t.w) +
-         (t.block == 1 ? "" : " block " + std::to_string(t.block));
+         (t.block == 1 ? "" : " block " + std::to_string(t.block)) + (t.type == STIG_BF16 ? " bfloat16" : "");
 }
 
 void check(const stig_tensor* t, const char* name) {
+  check_map(t, name);
+  require(t->type == STIG_F32, std::string(name) + " must not be bfloat16: " + describe(*t));
+}
+
+void check_map(const stig_tensor* t, const char* name) {
   require(t != nullptr && t->data != nullptr, std::string(name) + " is null");
   require(t->n > 0 && t->c > 0 && t->h > 0 && t->w > 0, std::string(name) + " has an empty extent: " + describe(*t));
   require(t->block == 1 || (t->block == 16 && t->c % 16 == 0),
           std::string(name) + ": block must be 1, or 16 with channels a multiple of 16: " + describe(*t));
   require(t->n == 1 || t->batch_stride >= image_elements(*t), std::string(name) + ": images overlap: " + describe(*t) +
                                                                   ", batch stride " + std::to_string(t->batch_stride));
+  require(t->type == STIG_F32 || (t->type == STIG_BF16 && t->block == 16),
+          std::string(name) + ": only channel-blocked maps are bfloat16: " + describe(*t));
 }
 
 void check_planar(const stig_tensor* t, const char* name) {
@@ -70,14 +77,20 @@ void check_planar_like(const stig_tensor* t, const char* name, const stig_tensor
 void check_same_layout(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name) {
   check(a, a_name);
   check(b, b_name);
+  check_same_map(a, a_name, b, b_name);
+}
+
+void check_same_map(const stig_tensor* a, const char* a_name, const stig_tensor* b, const char* b_name) {
+  check_map(a, a_name);
+  check_map(b, b_name);
   check_same_extents(a, a_name, b, b_name);
-  require(a->block == b->block,
+  require(a->block == b->block && a->type == b->type,
           std::string(a_name) + " " + describe(*a) + " is laid out unlike " + b_name + " " + describe(*b));
 }
 
 void check_extents(const stig_tensor* t, const char* name, int64_t n, int64_t c, int64_t h, int64_t w) {
-  check(t, name);
-  const stig_tensor want{nullptr, n, c, h, w, 0, 1};
+  check_map(t, name);
+  const stig_tensor want{nullptr, n, c, h, w, 0, 1, t->type};
   require(t->n == n && t->c == c && t->h == h && t->w == w,
           std::string(name) + " is " + describe(*t) + ", expected " + describe(want));
 }

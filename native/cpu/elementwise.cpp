@@ -46,8 +46,8 @@ void scale(const stig_tensor& src, const stig_tensor& factors, const stig_tensor
   });
 }
 
-// Between planar and channel-blocked: 16 planes against runs of 16 channels.
-template <bool to_blocked>
+// Between planar and channel-blocked: 16 planes against runs of 16 channels of type T.
+template <bool to_blocked, typename T>
 void rearrange(const stig_tensor& planar, const stig_tensor& blocked) {
   constexpr int64_t tile = 1024;  // pixels
   const int64_t pixels = planar.h * planar.w;
@@ -56,18 +56,29 @@ void rearrange(const stig_tensor& planar, const stig_tensor& blocked) {
   parallel_for(planar.n * groups * tiles, [&](int64_t index) {
     const int64_t group = index / tiles % groups;
     float* channels = plane(planar, index / tiles / groups, group * 16);
-    float* lanes = image(blocked, index / tiles / groups) + group * pixels * 16;
+    T* lanes = image<T>(blocked, index / tiles / groups) + group * pixels * 16;
     const int64_t begin = index % tiles * tile;
     const int64_t end = std::min(begin + tile, pixels);
     for (int64_t p = begin; p < end; ++p) {
       for (int64_t l = 0; l < 16; ++l) {
         if (to_blocked) {
-          lanes[p * 16 + l] = channels[l * pixels + p];
+          lanes[p * 16 + l] = rounded<T>(channels[l * pixels + p]);
         } else {
-          channels[l * pixels + p] = lanes[p * 16 + l];
+          channels[l * pixels + p] = load(lanes[p * 16 + l]);
         }
       }
     }
+  });
+}
+
+// Element by element, of the same layout.
+template <typename From, typename To>
+void convert(const stig_tensor& src, const stig_tensor& dst) {
+  parallel_spans(src.n, image_elements(src), [&](int64_t i, int64_t begin, int64_t end) {
+    const From* x = image<From>(src, i);
+    To* y = image<To>(dst, i);
+#pragma omp simd
+    for (int64_t k = begin; k < end; ++k) y[k] = rounded<To>(load(x[k]));
   });
 }
 
@@ -89,19 +100,25 @@ stig_status stig_fill(const stig_tensor* dst, float value) {
 
 stig_status stig_copy(const stig_tensor* src, const stig_tensor* dst) {
   STIG_GUARDED({
-    check(src, "src");
-    check(dst, "dst");
+    check_map(src, "src");
+    check_map(dst, "dst");
     check_same_extents(dst, "dst", src, "src");
-    if (src->block == dst->block) {
-      map(src, dst, [](float x) { return x; });
-    } else {
-      require(src->data != dst->data, "a copy in place cannot change the layout");
-      if (dst->block == 16) {
-        rearrange<true>(*src, *dst);
-      } else {
-        rearrange<false>(*dst, *src);
-      }
-    }
+    with_type(*src, [&](auto from) {
+      with_type(*dst, [&](auto to) {
+        using From = decltype(from);
+        using To = decltype(to);
+        if (src->block == dst->block) {
+          convert<From, To>(*src, *dst);
+          return;
+        }
+        require(src->data != dst->data, "a copy in place cannot change the layout");
+        if (dst->block == 16) {
+          rearrange<true, To>(*src, *dst);
+        } else {
+          rearrange<false, From>(*dst, *src);
+        }
+      });
+    });
   });
 }
 

@@ -13,10 +13,10 @@ constexpr int64_t strip = 8;  // rows of the smaller image for one task
 
 // large has twice the height and width of small, in the same layout.
 void check_double(const stig_tensor* small, const char* small_name, const stig_tensor* large, const char* large_name) {
-  check(small, small_name);
-  check(large, large_name);
+  check_map(small, small_name);
+  check_map(large, large_name);
   require(large->n == small->n && large->c == small->c && large->h == 2 * small->h && large->w == 2 * small->w &&
-              large->block == small->block,
+              large->block == small->block && large->type == small->type,
           std::string(large_name) + " " + describe(*large) + " is not the double of " + small_name + " " +
               describe(*small));
 }
@@ -41,14 +41,18 @@ void each_strip(const stig_tensor& small, Body&& body) {
 }
 
 // The image of one block of channels.
-float* block_image(const stig_tensor& t, int64_t i, int64_t b) { return image(t, i) + b * t.h * t.w * t.block; }
+template <typename T = float>
+T* block_image(const stig_tensor& t, int64_t i, int64_t b) {
+  return image<T>(t, i) + b * t.h * t.w * t.block;
+}
 
-template <int64_t lanes>
-void pool_row(const float* __restrict upper, const float* __restrict lower, int64_t width, float* __restrict to) {
+template <int64_t lanes, typename T>
+void pool_row(const T* __restrict upper, const T* __restrict lower, int64_t width, T* __restrict to) {
   for (int64_t x = 0; x < width; ++x) {
     for (int64_t l = 0; l < lanes; ++l) {
       const int64_t k = 2 * x * lanes + l;
-      to[x * lanes + l] = std::max(std::max(upper[k], upper[k + lanes]), std::max(lower[k], lower[k + lanes]));
+      to[x * lanes + l] = rounded<T>(
+          std::max(std::max(load(upper[k]), load(upper[k + lanes])), std::max(load(lower[k]), load(lower[k + lanes]))));
     }
   }
 }
@@ -108,25 +112,25 @@ constexpr float near[4] = {cubic(1.25f), cubic(0.25f), cubic(0.75f), cubic(1.75f
 constexpr int64_t margin = 2;  // source values a destination reaches past its own
 
 // to = sum over t of weights[t] rows[t]
-template <size_t taps>
-void blend_rows(const std::array<const float*, taps>& rows, const std::array<float, taps>& weights, int64_t count,
+template <size_t taps, typename T>
+void blend_rows(const std::array<const T*, taps>& rows, const std::array<float, taps>& weights, int64_t count,
                 float* __restrict to) {
   for (int64_t k = 0; k < count; ++k) {
     float sum = 0;
-    for (size_t t = 0; t < taps; ++t) sum += weights[t] * rows[t][k];
+    for (size_t t = 0; t < taps; ++t) sum += weights[t] * load(rows[t][k]);
     to[k] = sum;
   }
 }
 
 // from: a row with margin values of its ends repeated on either side; to: twice as wide
-template <int64_t lanes>
-void widen_row(const float* __restrict from, int64_t width, float* __restrict to) {
+template <int64_t lanes, typename T>
+void widen_row(const float* __restrict from, int64_t width, T* __restrict to) {
   for (int64_t x = 0; x < width; ++x) {
     for (int64_t l = 0; l < lanes; ++l) {
       const float* s = from + x * lanes + l;  // x - 2
       const float a = s[0], b = s[lanes], c = s[2 * lanes], d = s[3 * lanes], e = s[4 * lanes];
-      to[2 * x * lanes + l] = near[3] * a + near[2] * b + near[1] * c + near[0] * d;
-      to[(2 * x + 1) * lanes + l] = near[0] * b + near[1] * c + near[2] * d + near[3] * e;
+      to[2 * x * lanes + l] = rounded<T>(near[3] * a + near[2] * b + near[1] * c + near[0] * d);
+      to[(2 * x + 1) * lanes + l] = rounded<T>(near[0] * b + near[1] * c + near[2] * d + near[3] * e);
     }
   }
 }
@@ -183,18 +187,22 @@ using namespace stig;
 stig_status stig_max_pool_forward(const stig_tensor* src, const stig_tensor* dst) {
   STIG_GUARDED({
     check_double(dst, "dst", src, "src");
-    each_strip(*dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
-      const int64_t row = dst->w * lanes;
-      for (int64_t y = begin; y < end; ++y) {
-        const float* upper = block_image(*src, i, b) + 4 * y * row;
-        pool_row<lanes>(upper, upper + 2 * row, dst->w, block_image(*dst, i, b) + y * row);
-      }
+    with_type(*src, [&](auto zero) {
+      using T = decltype(zero);
+      each_strip(*dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
+        const int64_t row = dst->w * lanes;
+        for (int64_t y = begin; y < end; ++y) {
+          const T* upper = block_image<T>(*src, i, b) + 4 * y * row;
+          pool_row<lanes>(upper, upper + 2 * row, dst->w, block_image<T>(*dst, i, b) + y * row);
+        }
+      });
     });
   });
 }
 
 stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst, const stig_tensor* diff_src) {
   STIG_GUARDED({
+    check(src, "src");
     check_double(diff_dst, "diff_dst", src, "src");
     check_same_layout(diff_src, "diff_src", src, "src");
     each_strip(*diff_dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
@@ -211,6 +219,7 @@ stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* di
 
 stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor* dst) {
   STIG_GUARDED({
+    check(src, "src");
     check_double(dst, "dst", src, "src");
     each_strip(*dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
       const int64_t row = dst->w * lanes;
@@ -224,6 +233,7 @@ stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor*
 
 stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src) {
   STIG_GUARDED({
+    check(diff_dst, "diff_dst");
     check_double(diff_dst, "diff_dst", diff_src, "diff_src");
     each_strip(*diff_dst, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
       const int64_t row = diff_dst->w * lanes;
@@ -238,34 +248,38 @@ stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_t
 stig_status stig_bicubic_up2_forward(const stig_tensor* src, const stig_tensor* dst) {
   STIG_GUARDED({
     check_double(src, "src", dst, "dst");
-    each_strip(*src, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
-      const int64_t row = src->w * lanes;
-      const float* from = block_image(*src, i, b);
-      float* to = block_image(*dst, i, b);
-      std::vector<float> blended(static_cast<size_t>(row + 2 * margin * lanes));
-      float* middle = blended.data() + margin * lanes;
-      for (int64_t y = 2 * begin; y < 2 * end; ++y) {
-        const bool odd = y % 2 == 1;
-        std::array<const float*, 4> rows;
-        std::array<float, 4> weights;
-        for (int64_t t = 0; t < 4; ++t) {
-          const int64_t at = y / 2 + t - (odd ? 1 : 2);
-          rows[static_cast<size_t>(t)] = from + std::clamp<int64_t>(at, 0, src->h - 1) * row;
-          weights[static_cast<size_t>(t)] = near[odd ? t : 3 - t];
+    with_type(*src, [&](auto zero) {
+      using T = decltype(zero);
+      each_strip(*src, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
+        const int64_t row = src->w * lanes;
+        const T* from = block_image<T>(*src, i, b);
+        T* to = block_image<T>(*dst, i, b);
+        std::vector<float> blended(static_cast<size_t>(row + 2 * margin * lanes));
+        float* middle = blended.data() + margin * lanes;
+        for (int64_t y = 2 * begin; y < 2 * end; ++y) {
+          const bool odd = y % 2 == 1;
+          std::array<const T*, 4> rows;
+          std::array<float, 4> weights;
+          for (int64_t t = 0; t < 4; ++t) {
+            const int64_t at = y / 2 + t - (odd ? 1 : 2);
+            rows[static_cast<size_t>(t)] = from + std::clamp<int64_t>(at, 0, src->h - 1) * row;
+            weights[static_cast<size_t>(t)] = near[odd ? t : 3 - t];
+          }
+          blend_rows(rows, weights, row, middle);
+          for (int64_t m = 0; m < margin; ++m) {
+            std::copy(middle, middle + lanes, blended.data() + m * lanes);
+            std::copy(middle + row - lanes, middle + row, middle + row + m * lanes);
+          }
+          widen_row<lanes>(blended.data(), src->w, to + 2 * y * row);
         }
-        blend_rows(rows, weights, row, middle);
-        for (int64_t m = 0; m < margin; ++m) {
-          std::copy(middle, middle + lanes, blended.data() + m * lanes);
-          std::copy(middle + row - lanes, middle + row, middle + row + m * lanes);
-        }
-        widen_row<lanes>(blended.data(), src->w, to + 2 * y * row);
-      }
+      });
     });
   });
 }
 
 stig_status stig_bicubic_up2_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src) {
   STIG_GUARDED({
+    check(diff_dst, "diff_dst");
     check_double(diff_src, "diff_src", diff_dst, "diff_dst");
     each_strip(*diff_src, [&](auto lanes, int64_t i, int64_t b, int64_t begin, int64_t end) {
       const int64_t row = 2 * diff_src->w * lanes;

@@ -49,7 +49,11 @@ typedef struct stig_tensor {
   int64_t n, c, h, w;
   int64_t batch_stride;
   int64_t block;
+  int64_t type; /* STIG_F32, which also stands for what a function says of itself (complex, int32, uint8); STIG_BF16 */
 } stig_tensor;
+/* Channel-blocked feature maps may be bfloat16 (the upper half of a float, rounded to nearest, ties to even) where a
+ * function says so; everything else is float. */
+enum { STIG_F32 = 0, STIG_BF16 = 1 };
 
 /* ---- core.cpp: errors, threads, versions ---- */
 
@@ -68,7 +72,7 @@ STIG_API stig_status stig_get_core_info(stig_core_info* info);
 /* ---- elementwise.cpp ---- */
 
 STIG_API stig_status stig_fill(const stig_tensor* dst, float value);
-/* dst = src, between layouts and batch strides; extents equal. */
+/* dst = src, between layouts, batch strides and types (float, bfloat16); extents equal. */
 STIG_API stig_status stig_copy(const stig_tensor* src, const stig_tensor* dst);
 /* dst = scale * src + offset */
 STIG_API stig_status stig_affine(const stig_tensor* src, float scale, float offset, const stig_tensor* dst);
@@ -104,7 +108,9 @@ typedef struct stig_conv2d_desc {
   int64_t ic, ih, iw, oc, oh, ow, kh, kw, stride, padding;
   int64_t src_block, dst_block; /* layouts of the feature maps: 1 or 16 */
   int32_t with_bias;
-  int32_t winograd; /* 1: use Winograd where oneDNN has it for this shape */
+  int32_t winograd;           /* 1: use Winograd where oneDNN has it for this shape */
+  int32_t bf16;               /* 1: factors rounded to bfloat16, sums in float; forward only, no Winograd */
+  int32_t src_type, dst_type; /* STIG_F32; STIG_BF16 with bf16 = 1 */
 } stig_conv2d_desc;
 typedef struct stig_conv2d stig_conv2d;
 enum { STIG_CONV2D_FORWARD = 0, STIG_CONV2D_BACKWARD_DATA = 1, STIG_CONV2D_BACKWARD_WEIGHTS = 2 };
@@ -132,7 +138,8 @@ STIG_API stig_status stig_linear_backward_data(const stig_tensor* diff_dst, cons
 STIG_API stig_status stig_linear_backward_weights(const stig_tensor* src, const stig_tensor* diff_dst,
                                                   const stig_tensor* diff_weights, const stig_tensor* diff_bias);
 
-/* ---- normalization.cpp: dst = act((src - mean) / sqrt(variance + eps) * gamma + beta), biased variance ---- */
+/* ---- normalization.cpp: dst = act((src - mean) / sqrt(variance + eps) * gamma + beta), biased variance; forward also
+ * of bfloat16 maps, with statistics and arithmetic in float ---- */
 
 enum {
   STIG_STATISTICS_BATCH = 0,    /* over n, h, w: mean and variance [1, c] */
@@ -150,7 +157,7 @@ STIG_API stig_status stig_normalization_backward(const stig_tensor* src, const s
                                                  int32_t statistics, float eps, float slope,
                                                  const stig_tensor* diff_src, const stig_tensor* diff_gamma,
                                                  const stig_tensor* diff_beta);
-/* the same formula with given (running) mean and variance [c] */
+/* the same formula with given mean and variance: [1, c] (running averages), or [n, c] */
 STIG_API stig_status stig_normalization_running(const stig_tensor* src, const stig_tensor* gamma,
                                                 const stig_tensor* beta, const stig_tensor* mean,
                                                 const stig_tensor* variance, float eps, float slope,
@@ -164,7 +171,7 @@ STIG_API stig_status stig_running_statistics(const stig_tensor* mean, const stig
 
 /* ---- resample.cpp ---- */
 
-/* 2x2 maximum, stride 2, h and w even */
+/* 2x2 maximum, stride 2, h and w even; also bfloat16 */
 STIG_API stig_status stig_max_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 /* the gradient goes to the first largest of each window in row-major order */
 STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst,
@@ -172,7 +179,7 @@ STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_t
 /* 2x2 mean, stride 2, h and w even */
 STIG_API stig_status stig_average_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 STIG_API stig_status stig_average_pool_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
-/* factor 2, Keys cubic with a = -0.75, half-pixel centres, indices clamped at the border */
+/* factor 2, Keys cubic with a = -0.75, half-pixel centres, indices clamped at the border; forward also bfloat16 */
 STIG_API stig_status stig_bicubic_up2_forward(const stig_tensor* src, const stig_tensor* dst);
 STIG_API stig_status stig_bicubic_up2_backward(const stig_tensor* diff_dst, const stig_tensor* diff_src);
 

@@ -32,6 +32,9 @@ internal struct NativeConv2dDesc
     public long DestinationBlock;
     public int WithBias;
     public int Winograd;
+    public int Bf16;
+    public int SourceType;
+    public int DestinationType;
 }
 
 /// <summary>

@@ -19,4 +19,7 @@ internal unsafe struct NativeTensor
 
     /// <summary>1 = planar, 16 = channel-blocked (nChw16c).</summary>
     public long Block;
+
+    /// <summary>Element type: 1 = bfloat16; 0 = what the kernel works on otherwise.</summary>
+    public long Type;
 }

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 
-[assembly: InternalsVisibleTo("Stig.Bench")]
 [assembly: InternalsVisibleTo("stig")]
 [assembly: InternalsVisibleTo("Stig.SelfTest")]
 [assembly: InternalsVisibleTo("Stig.SelfTest.Tests")]

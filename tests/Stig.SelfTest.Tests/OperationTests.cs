@@ -77,6 +77,90 @@ public sealed class WinogradTests
         }
     }
 
+    // Large enough for parts of the input channels (159 MB of scratch memory otherwise): forward they are added up, backward each is a
+    // result of its own. Oracle: the direct algorithm. Tolerance: Winograd's rounding, about ten times float32's over 192 x 9 products.
+    [Fact]
+    public void Winograd_in_parts_agrees_with_the_direct_algorithm()
+    {
+        var shape = new Shape(64, 192, 3, 3);
+        Dictionary<string, float[]> direct = Run(new CpuOptions(Winograd: false), out long directScratch);
+        Dictionary<string, float[]> parts = Run(new CpuOptions(Winograd: true), out long scratch);
+        Assert.True(scratch < 64 << 20, $"{scratch} bytes of scratch memory");
+        Assert.True(directScratch < 64 << 20, $"{directScratch} bytes of scratch memory");
+        foreach ((string name, float[] expected) in direct)
+        {
+            double error = Math.Sqrt(parts[name].Zip(expected, (a, b) => Math.Pow((double)a - b, 2)).Sum() / expected.Sum(b => (double)b * b));
+            Assert.True(error <= 1e-5, $"{name}: relative error {error:E1}");
+        }
+
+        Dictionary<string, float[]> Run(CpuOptions options, out long scratchBytes)
+        {
+            var graph = new Graph();
+            Value x = graph.Input("x", TensorType.Float(1, 192, 256, 256));
+            Value w = graph.Parameter("w", shape);
+            Value b = graph.Parameter("b", new Shape(64));
+            Value y = graph.AsPlain(graph.Output("y", graph.Conv2d(graph.AsFeatures(x), w, b, 1, 1)));
+            IReadOnlyList<Value?> gradients = Gradients.Of([(y, graph.Input("dy", y.Type))], [x, w, b]);
+            foreach ((Value? gradient, string name) in gradients.Zip((string[])["dx", "dw", "db"]))
+            {
+                graph.Output(name, gradient!);
+            }
+
+            using var executor = new CpuExecutor(options);
+            using TensorStore store = executor.CreateStore();
+            store.Create("w", shape, Noise(shape));
+            store.Create("b", new Shape(64), Noise(new Shape(64)));
+            using Model.Execution.Program program = executor.Compile(graph, store);
+            foreach (Value input in graph.Inputs.Values)
+            {
+                program.Write<float>(input, Noise(input.Shape));
+            }
+
+            program.Run();
+            scratchBytes = program.Memory.Scratch;
+            return graph.Outputs.ToDictionary(output => output.Key, output => program.Read(output.Value));
+        }
+    }
+
     private static float[] Noise(Shape shape) =>
         Array.ConvertAll(Fills.Normal()(new Random(1), TensorType.Float(shape)), value => (float)value);
+}
+
+/// <summary>
+/// The CPU executor in bfloat16, held to the same records; bounds are widened by the rounding of maps and factors. Where the processor has no
+/// such arithmetic the tests are skipped.
+/// </summary>
+public sealed class Bf16Tests
+{
+    private static readonly CpuOptions Options = new(Bf16: true);
+
+    public static TheoryData<string> Names
+    {
+        get
+        {
+            using var executor = new CpuExecutor(Options);
+            return [.. OperationCases.All.Where(operation => OperationChecks.Supports(executor, operation)).Select(operation => operation.Name)];
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Cpu_executor_in_bf16_agrees_with_the_oracle(string name)
+    {
+        Assert.SkipUnless(CpuPrecision.HasBf16, "this processor has no bfloat16 arithmetic");
+        using var executor = new CpuExecutor(Options);
+        CaseResult result = OperationChecks.Run(executor, OperationCases.All.Single(operation => operation.Name == name));
+        Assert.True(result.Passed, result.Message);
+    }
+
+    [Fact]
+    public void Operations_of_training_are_refused()
+    {
+        using var executor = new CpuExecutor(Options);
+        var graph = new Graph();
+        Value x = graph.AsFeatures(graph.Input("x", TensorType.Float(1, 16, 4, 4)));
+        Gradients.Of(graph.MeanSquaredError(graph.MaxPool2x2(x), 0), [x]);
+        Assert.DoesNotContain(graph.Nodes, node => node.Operation is MaxPool2x2Backward && executor.CanRun(node));
+        Assert.Contains(graph.Nodes, node => node.Operation is MaxPool2x2 && executor.CanRun(node));
+    }
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Stig.Model.Execution;
+using Stig.Model.Execution.Cpu;
 using Stig.SelfTest;
 
 namespace Stig.Cli.Commands;
@@ -31,7 +32,7 @@ internal static class SelfTestCommand
         int passed = 0;
         int failed = 0;
         int skipped = 0;
-        foreach (Precision precision in device == "cpu" ? [Precision.F32] : Enum.GetValues<Precision>())
+        foreach (Precision precision in device == "cpu" ? CpuPrecision.HasBf16 ? [Precision.F32, Precision.Bf16] : [Precision.F32] : Enum.GetValues<Precision>())
         {
             using var runner = new SelfTestRunner(device, precision);
             foreach (OperationCase operation in OperationCases.All.Where(candidate => candidate.Name.Contains(filter, StringComparison.OrdinalIgnoreCase)))

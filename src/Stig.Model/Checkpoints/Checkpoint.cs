@@ -86,11 +86,14 @@ public static class Checkpoint
     /// <summary>Loads what refinement needs: the filter and the generator.</summary>
     internal static CheckpointInfo LoadModel(string path, TensorStore store)
     {
-        using SafeTensorsFile file = SafeTensorsFile.Open(path);
+        SafeTensorsFile file = SafeTensorsFile.Open(path);
+        store.Keep(file);
         CheckpointInfo info = ReadInfo(file);
         foreach (ParameterSpec spec in ModelParameters(info.Architecture))
         {
-            Load(file, IsTorch(file) ? TorchPrefix(file) + spec.Name[info.Architecture.Generator.Prefix.Length..] : spec.Name, spec, store);
+            string name = IsTorch(file) ? TorchPrefix(file) + spec.Name[info.Architecture.Generator.Prefix.Length..] : spec.Name;
+            FindShaped(file, name, spec.Shape);
+            store.CreateConstant(spec.Name, spec.Shape, values => file.ReadFinite(name, values));
         }
 
         return info;
@@ -109,7 +112,7 @@ public static class Checkpoint
 
         foreach ((string name, Shape shape) in TrainingTensors(options))
         {
-            Load(file, name, new ParameterSpec(name, shape, Initializer.Zero), store);
+            Load(file, name, shape, store);
         }
 
         return info;
@@ -151,12 +154,12 @@ public static class Checkpoint
 
     private static string CounterOf(string runningVariance) => runningVariance[..^RunningVariance.Length] + BatchCounter;
 
-    private static void Load(SafeTensorsFile file, string name, ParameterSpec spec, TensorStore store)
+    private static void Load(SafeTensorsFile file, string name, Shape shape, TensorStore store)
     {
-        file.Find(name, [.. spec.Shape.ToArray().Select(extent => (long)extent)]);
-        float[] values = new float[spec.Shape.Count];
+        FindShaped(file, name, shape);
+        float[] values = new float[shape.Count];
         file.ReadFinite(name, values);
-        store.Create(spec.Name, spec.Shape, values);
+        store.Create(name, shape, values);
     }
 
     private static bool IsTorch(SafeTensorsFile file) =>
@@ -177,6 +180,9 @@ public static class Checkpoint
             ? new CheckpointInfo(new ModelArchitecture(Preset.Official, ReferenceSize, (int)first.Shape[0], NormalizationMode.Batch), 0, null, null)
             : throw new CheckpointException($"{file.Path}: tensor {FirstWeight} is {first}; a generator has 1 to {MaxWidth} channels there.");
     }
+
+    private static void FindShaped(SafeTensorsFile file, string name, Shape shape) =>
+        file.Find(name, [.. shape.ToArray().Select(extent => (long)extent)]);
 
     private static Dictionary<string, string> Metadata(CheckpointInfo info)
     {

@@ -67,6 +67,12 @@ internal abstract class Executor : IDisposable
     protected abstract void Dispose(bool disposing);
 }
 
+/// <summary>Memory of a program in bytes.</summary>
+/// <param name="Arena">Everything that the memory plan places.</param>
+/// <param name="Scratch">Work area of the greediest operation.</param>
+/// <param name="PackedWeights">Weights in the form that convolutions want.</param>
+internal readonly record struct ProgramMemory(long Arena, long Scratch, long PackedWeights);
+
 /// <summary>An update met numbers that are not finite. The run ended there; what it had updated until then is not to be kept.</summary>
 /// <param name="node">The node of the update; the run ended with it.</param>
 /// <param name="message">What of which parameter is not finite.</param>
@@ -81,12 +87,24 @@ internal abstract class Program : IDisposable
     /// <summary>The memory plan, for reports.</summary>
     public abstract MemoryPlan Plan { get; }
 
+    /// <summary>What the program takes on its device, weights apart.</summary>
+    public abstract ProgramMemory Memory { get; }
+
+    /// <summary>The outputs of the graph, by name.</summary>
+    public abstract IReadOnlyDictionary<string, Value> Outputs { get; }
+
     /// <summary>Sets an input; it keeps its value until it is set again.</summary>
     public abstract void Write<T>(Value input, ReadOnlySpan<T> data) where T : unmanaged;
 
     /// <summary>Runs all nodes.</summary>
     /// <exception cref="NotFiniteException">An update met numbers that are not finite.</exception>
     public abstract void Run();
+
+    /// <summary>Runs all nodes one after the other, and tells how long each took; nodes without work of their own are left out.</summary>
+    public abstract void Profile(Action<Node, TimeSpan> report);
+
+    /// <summary>Bytes that a value occupies.</summary>
+    public abstract long ByteCount(Value value);
 
     /// <summary>Copies an output of the graph out, in row-major order of its shape. Waits for the run.</summary>
     public abstract void Read<T>(Value output, Span<T> data) where T : unmanaged;

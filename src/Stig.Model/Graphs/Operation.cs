@@ -29,6 +29,14 @@ internal abstract record Operation
     /// <summary>Whether output 0 may be written over the given input when nobody needs that any more.</summary>
     public virtual bool MayOverwrite(int input) => false;
 
+    /// <summary>
+    /// The value of output 0 once more, as new nodes, where that is cheap beside keeping it from the forward pass to the backward pass;
+    /// null where it is kept.
+    /// </summary>
+    /// <param name="node">The node of this operation.</param>
+    /// <param name="again">Gives an input once more, or the input itself where that is kept.</param>
+    public virtual Value? Recompute(Node node, Func<Value, Value> again) => null;
+
     /// <summary>For an operation that only selects: where in its input the output starts. An executor may make it a view.</summary>
     public virtual ViewOffset? ViewOfInput => null;
 
@@ -59,6 +67,15 @@ internal sealed class GradientContext(Graph graph, Node node, IReadOnlyList<Valu
 
     public Value Output(int index = 0) => node.Outputs[index];
 
+    /// <summary>
+    /// The input, computed again where that is cheap: for tensors that the gradient reads, which would otherwise fill the memory from the
+    /// forward pass on.
+    /// </summary>
+    public Value InputAgain(int index) => Again(node.Inputs[index]);
+
+    /// <summary>Output 0, computed again where that is cheap.</summary>
+    public Value OutputAgain() => Again(node.Outputs[0]);
+
     /// <summary>Whether the gradient with respect to that input is wanted.</summary>
     public bool Needs(int input) => needed[input];
 
@@ -76,4 +93,7 @@ internal sealed class GradientContext(Graph graph, Node node, IReadOnlyList<Valu
 
         return outputGradients[0] ?? throw new GraphException($"{node.Name}: no gradient reached the output.");
     }
+
+    private static Value Again(Value value) =>
+        value is { Producer: Node producer, OutputIndex: 0 } ? producer.Operation.Recompute(producer, Again) ?? value : value;
 }

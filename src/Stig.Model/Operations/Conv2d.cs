@@ -40,7 +40,7 @@ internal sealed record Conv2d(int Stride, int Padding) : Operation
         bool bias = gradients.Length == 3;
         if (context.Needs(1) || (bias && context.Needs(2)))
         {
-            IReadOnlyList<Value> results = graph.Apply(new Conv2dBackwardWeights(Stride, Padding, weights.Shape), src, gradient);
+            IReadOnlyList<Value> results = graph.Apply(new Conv2dBackwardWeights(Stride, Padding, weights.Shape), context.InputAgain(0), gradient);
             gradients[1] = results[0];
             if (bias)
             {

@@ -32,11 +32,17 @@ internal sealed record Normalization(NormalizationStatistics Statistics, float E
 
     public override bool MayOverwrite(int input) => input == 0;
 
+    // From the statistics, which are kept.
+    public override Value? Recompute(Node node, Func<Value, Value> again) => node.Inputs.Count == 3
+        ? node.Inputs[0].Graph.ApplySingle(
+            new RunningNormalization(Epsilon, Slope), node.Inputs[0], node.Inputs[1], node.Inputs[2], node.Outputs[1], node.Outputs[2])
+        : null;
+
     public override Value?[] Differentiate(GradientContext context)
     {
         bool affine = context.Node.Inputs.Count == 3;
         var operation = new NormalizationBackward(Statistics, Epsilon, Slope);
-        Value[] operands = [context.Input(0), context.Output(0), context.OutputGradient(), context.Output(1), context.Output(2)];
+        Value[] operands = [context.Input(0), context.OutputAgain(), context.OutputGradient(), context.Output(1), context.Output(2)];
         IReadOnlyList<Value> results = context.Graph.Apply(operation, affine ? [.. operands, context.Input(1)] : operands);
         return affine ? [results[0], results[1], results[2]] : [results[0]];
     }
@@ -61,8 +67,8 @@ internal sealed record NormalizationBackward(NormalizationStatistics Statistics,
 }
 
 /// <summary>
-/// <see cref="Normalization"/> with given statistics. Inputs: src, gamma [C], beta [C], running mean [C], running variance [C].
-/// For inference; it has no gradient.
+/// <see cref="Normalization"/> with given statistics. Inputs: src, gamma [C], beta [C], mean and variance, [C] (running averages) or
+/// [1 or N, C]. It has no gradient.
 /// </summary>
 internal sealed record RunningNormalization(float Epsilon, float Slope) : Operation
 {
@@ -70,8 +76,11 @@ internal sealed record RunningNormalization(float Epsilon, float Slope) : Operat
 
     public override TensorType[] Infer(IReadOnlyList<Value> inputs)
     {
-        Require(inputs.Count == 5 && inputs.Skip(1).All(input => input.Shape == new Shape(inputs[0].Shape.C)), inputs,
-            "src [N, C, H, W] and four tensors [C]");
+        Shape src = inputs[0].Shape;
+        var channels = new Shape(src.C);
+        Require(inputs.Count == 5 && inputs[1].Shape == channels && inputs[2].Shape == channels && inputs[3].Shape == inputs[4].Shape
+            && (inputs[3].Shape == channels || inputs[3].Shape == new Shape(1, src.C) || inputs[3].Shape == new Shape(src.N, src.C)), inputs,
+            "src [N, C, H, W], gamma [C], beta [C], and mean and variance [C] or [1 or N, C]");
         return [inputs[0].Type];
     }
 

@@ -14,8 +14,10 @@ internal sealed record MaxPool2x2 : Operation
         return [inputs[0].Type with { Shape = new Shape(src.N, src.C, src.H / 2, src.W / 2) }];
     }
 
+    public override Value? Recompute(Node node, Func<Value, Value> again) => node.Inputs[0].Graph.ApplySingle(this, again(node.Inputs[0]));
+
     public override Value?[] Differentiate(GradientContext context) =>
-        [context.Graph.ApplySingle(new MaxPool2x2Backward(), context.Input(0), context.OutputGradient())];
+        [context.Graph.ApplySingle(new MaxPool2x2Backward(), context.InputAgain(0), context.OutputGradient())];
 }
 
 /// <summary>Inputs: src of the pooling, gradient of its result. Output: gradient of src.</summary>
@@ -65,6 +67,8 @@ internal sealed record BicubicUp2 : Operation
         Require(src.Rank == 4, inputs, "a tensor [N, C, H, W]");
         return [inputs[0].Type with { Shape = new Shape(src.N, src.C, src.H * 2, src.W * 2) }];
     }
+
+    public override Value? Recompute(Node node, Func<Value, Value> again) => node.Inputs[0].Graph.ApplySingle(this, again(node.Inputs[0]));
 
     public override Value?[] Differentiate(GradientContext context) =>
         [context.Graph.ApplySingle(new BicubicUp2Backward(), context.OutputGradient())];

@@ -29,6 +29,9 @@ internal sealed record Concat(Axis Axis) : Operation
         return [inputs[0].Type with { Shape = first.With(axis, inputs.Sum(input => input.Shape[axis])) }];
     }
 
+    public override Value? Recompute(Node node, Func<Value, Value> again) =>
+        node.Inputs[0].Graph.ApplySingle(this, [.. node.Inputs.Select(again)]);
+
     public override Value?[] Differentiate(GradientContext context)
     {
         var gradients = new Value?[context.Node.Inputs.Count];

@@ -42,8 +42,8 @@ internal sealed class TrainingSession : IDisposable
     /// <summary>Names of the losses, in the order of the log.</summary>
     public IReadOnlyList<string> LossNames => [.. step.LossNames];
 
-    /// <summary>Memory plan of the step, for reports.</summary>
-    public MemoryPlan Plan => program.Plan;
+    /// <summary>The compiled step, for reports.</summary>
+    public Program Program => program;
 
     /// <summary>Starts a run: weights from the seed, the closed form as fitted.</summary>
     /// <param name="options">What to train.</param>

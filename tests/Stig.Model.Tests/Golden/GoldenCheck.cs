@@ -97,6 +97,8 @@ internal sealed class GoldenCheck(GoldenFile file)
     public void Measured(string what, Tolerance tolerance, double error)
     {
         compared++;
+        TestContext.Current.TestOutputHelper?.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{what}: {tolerance.Measure} {error:g3}, allowed {tolerance.Bound:g3}"));
         if (!(error <= tolerance.Bound))
         {
             failures.Add(string.Create(

@@ -7,8 +7,12 @@ internal static class BenchCommand
 {
     public static Command Create(Terminal terminal) =>
         new StigCommand("bench", "Measure speed, memory and quality on this machine.",
+            "stig bench generator", "stig bench step --json step.json", "stig bench ops --device cuda:0 --precision bf16",
             "stig bench quality --real photos --fake generated --out quality")
         {
+            GeneratorBench.Create(terminal),
+            StepBench.Create(terminal),
+            OpsBench.Create(terminal),
             QualityBench.Create(terminal),
         };
 }

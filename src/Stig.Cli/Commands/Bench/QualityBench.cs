@@ -55,7 +55,7 @@ internal static class QualityBench
         };
         command.SetAction(parsed =>
         {
-            string name = CommonOptions.Apply(parsed, device, threads, Model.Execution.DevicePurpose.Training);
+            string name = CommonOptions.Apply(terminal, parsed, device, threads, Model.Execution.DevicePurpose.Training);
             var run = new Run(terminal, Load(parsed.GetRequiredValue(real)), Load(parsed.GetRequiredValue(fake)), parsed.GetRequiredValue(output),
                 parsed.GetValue(width), parsed.GetValue(steps), name);
             string table = run.Table(parsed.GetValue(seeds) ?? []);

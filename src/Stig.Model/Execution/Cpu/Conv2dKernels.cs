@@ -7,7 +7,7 @@ namespace Stig.Model.Execution.Cpu;
 
 /// <summary>
 /// Convolutions: a oneDNN primitive for every distinct shape and direction, made when the program is compiled, and the weights in the
-/// primitive's own form, remade only when they have changed.
+/// primitive's own form: kept and remade only when they have changed; in a program that changes them itself, made at every use.
 /// </summary>
 internal static unsafe class Conv2dKernels
 {
@@ -30,10 +30,8 @@ internal static unsafe class Conv2dKernels
         PackedWeights packed = Pack(io, primitive, desc, Direction.Forward, weights);
         return () =>
         {
-            CoreStatus status = packed.Refresh(io.Program);
-            return status != CoreStatus.Ok
-                ? status
-                : stig_conv2d_forward(primitive.Handle, src, packed.Data, biasData, dst, io.Program.Scratch);
+            CoreStatus status = packed.Refresh(io.Program, out void* data);
+            return status != CoreStatus.Ok ? status : stig_conv2d_forward(primitive.Handle, src, data, biasData, dst, io.Program.Scratch);
         };
     }
 
@@ -47,10 +45,8 @@ internal static unsafe class Conv2dKernels
         PackedWeights packed = Pack(io, primitive, desc, Direction.BackwardData, weights);
         return () =>
         {
-            CoreStatus status = packed.Refresh(io.Program);
-            return status != CoreStatus.Ok
-                ? status
-                : stig_conv2d_backward_data(primitive.Handle, diffDst, packed.Data, diffSrc, io.Program.Scratch);
+            CoreStatus status = packed.Refresh(io.Program, out void* data);
+            return status != CoreStatus.Ok ? status : stig_conv2d_backward_data(primitive.Handle, diffDst, data, diffSrc, io.Program.Scratch);
         };
     }
 
@@ -82,6 +78,9 @@ internal static unsafe class Conv2dKernels
             DestinationBlock = dst->Block,
             WithBias = bias ? 1 : 0,
             Winograd = io.Program.Options.Winograd ? 1 : 0,
+            Bf16 = io.Program.Options.Bf16 ? 1 : 0,
+            SourceType = (int)src->Type,
+            DestinationType = (int)dst->Type,
         };
 
     private static Primitive Create(CpuLowering io, NativeConv2dDesc desc, Direction direction)
@@ -94,7 +93,17 @@ internal static unsafe class Conv2dKernels
     private static PackedWeights Pack(CpuLowering io, Primitive primitive, NativeConv2dDesc desc, Direction direction, Value weights)
     {
         CpuTensorStore.Entry entry = io.Program.Entry(weights);
-        return io.Program.Share((desc, direction, entry), () => io.Program.Own(new PackedWeights(primitive, entry)));
+        bool passing = weights.Graph.Latest(weights.UpdatedParameter ?? weights).Kind == ValueKind.Computed;
+        if (passing)
+        {
+            io.NeedScratch(PackedWeights.Offset(primitive) + primitive.PackedBytes);
+        }
+
+        return io.Program.Share((desc, direction, entry), () =>
+        {
+            io.Program.PackedBytes += passing ? 0 : primitive.PackedBytes;
+            return io.Program.Own(new PackedWeights(primitive, entry, passing));
+        });
     }
 
     private sealed class Primitive : IDisposable
@@ -134,25 +143,34 @@ internal static unsafe class Conv2dKernels
         }
     }
 
-    private sealed class PackedWeights(Primitive primitive, CpuTensorStore.Entry weights) : IDisposable
+    private sealed class PackedWeights(Primitive primitive, CpuTensorStore.Entry weights, bool passing) : IDisposable
     {
-        private readonly NativeBuffer buffer = new(primitive.PackedBytes);
+        private NativeBuffer? buffer;
         private long version = -1;
 
-        public void* Data => buffer.Pointer;
+        /// <summary>Where packed weights that are not kept lie in scratch memory: behind the primitive's own.</summary>
+        public static long Offset(Primitive primitive) => (primitive.ScratchBytes + 63) / 64 * 64;
 
-        public CoreStatus Refresh(CpuProgram program)
+        public CoreStatus Refresh(CpuProgram program, out void* data)
         {
-            if (version == weights.Version)
+            // Made when it is first needed, so that weights need not all be there in both forms at a time.
+            buffer ??= passing ? null : new NativeBuffer(primitive.PackedBytes);
+            data = passing ? program.Scratch + Offset(primitive) : buffer!.Pointer;
+            if (!passing && version == weights.Version)
             {
                 return CoreStatus.Ok;
             }
 
-            CoreStatus status = stig_conv2d_pack_weights(primitive.Handle, (float*)weights.Buffer.Pointer, buffer.Pointer, program.Scratch);
+            CoreStatus status = stig_conv2d_pack_weights(primitive.Handle, (float*)weights.Buffer.Pointer, data, program.Scratch);
             version = status == CoreStatus.Ok ? weights.Version : -1;
+            if (!passing && status == CoreStatus.Ok)
+            {
+                weights.Drop();
+            }
+
             return status;
         }
 
-        public void Dispose() => buffer.Dispose();
+        public void Dispose() => buffer?.Dispose();
     }
 }

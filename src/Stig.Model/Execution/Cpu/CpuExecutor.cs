@@ -8,7 +8,11 @@ namespace Stig.Model.Execution.Cpu;
 /// Whether 3x3 convolutions may use Winograd: two to three times as fast on large maps, with a rounding error about ten times that of the
 /// direct algorithm.
 /// </param>
-internal sealed record CpuOptions(bool Winograd = false);
+/// <param name="Bf16">
+/// Whether convolutions multiply bfloat16 numbers and channel-blocked feature maps are stored as such; forward only, and only on
+/// processors that oneDNN has such convolutions for.
+/// </param>
+internal sealed record CpuOptions(bool Winograd = false, bool Bf16 = false);
 
 /// <summary>Runs graphs on the processor through the native core.</summary>
 internal sealed class CpuExecutor(CpuOptions? options = null) : Executor
@@ -25,7 +29,12 @@ internal sealed class CpuExecutor(CpuOptions? options = null) : Executor
         }
     }
 
-    public override bool CanRun(Node node) => CpuKernels.Operations.Contains(node.Operation.GetType());
+    public override double FeatureRounding => options is { Bf16: true } ? 1.0 / 512 : 0;
+
+    public override bool CanRun(Node node) =>
+        CpuKernels.Operations.Contains(node.Operation.GetType())
+        && (options is not { Bf16: true } || CpuKernels.TakesBf16(node.Operation)
+            || !node.Inputs.Concat(node.Outputs).Any(value => value.Type.Layout == TensorLayout.FeatureMap));
 
     public override TensorStore CreateStore() => new CpuTensorStore();
 

@@ -302,6 +302,10 @@ internal static unsafe class CpuKernels
     /// <summary>Operations that have a CPU kernel.</summary>
     public static IReadOnlyCollection<Type> Operations => Table.Keys;
 
+    /// <summary>Whether an operation's kernel takes bfloat16 feature maps: those of the generator's forward pass.</summary>
+    public static bool TakesBf16(Operation operation) =>
+        operation is Conv2d or Normalization or RunningNormalization or MaxPool2x2 or BicubicUp2 or Concat or Slice or Relayout;
+
     /// <summary>The kernel calls of the node at hand; none when its result is in place already.</summary>
     public static IEnumerable<CpuStep> Lower(CpuLowering lowering)
     {

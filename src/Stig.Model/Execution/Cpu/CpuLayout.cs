@@ -14,8 +14,14 @@ internal sealed class CpuLayout : ILayoutPolicy
     private const int ChannelBlock = 16;
 
     private readonly bool blocked;
+    private readonly bool bf16;
 
-    public CpuLayout(Graph graph) =>
+    /// <summary>Decides on the layouts of a graph.</summary>
+    /// <param name="graph">The graph.</param>
+    /// <param name="bf16">Whether channel-blocked feature maps are bfloat16.</param>
+    public CpuLayout(Graph graph, bool bf16)
+    {
+        this.bf16 = bf16;
         blocked = graph.Nodes.All(node => node.Operation switch
         {
             Concat { Axis: Axis.Channel } => node.Inputs.All(IsBlockable),
@@ -23,6 +29,7 @@ internal sealed class CpuLayout : ILayoutPolicy
             Embed { Axis: Axis.Channel } embed => embed.Start % ChannelBlock == 0 && IsBlockable(node.Outputs[0]),
             _ => true,
         });
+    }
 
     public int BlockOf(TensorType type) =>
         blocked && type.Layout == TensorLayout.FeatureMap && type.Shape.Rank == 4 && type.Shape.C % ChannelBlock == 0 ? ChannelBlock : 1;
@@ -30,7 +37,10 @@ internal sealed class CpuLayout : ILayoutPolicy
     // Images are computed one by one, and within an image the first channel blocks lie together.
     public bool JoinedMayShareStorage => true;
 
-    public long ByteCount(TensorType type) => type.ByteCount;
+    public long ByteCount(TensorType type) => type.Shape.Count * ElementSize(type);
+
+    /// <summary>Bytes of an element.</summary>
+    public int ElementSize(TensorType type) => IsBf16(type) ? 2 : type.ElementSize;
 
     public bool CanView(TensorType part, TensorType whole, ViewOffset offset)
     {
@@ -48,15 +58,19 @@ internal sealed class CpuLayout : ILayoutPolicy
         long batchStride = root.Shape.C * plane;
         return new NativeTensor
         {
-            Data = storage + (((offset.Image * batchStride) + (offset.Channel * plane)) * root.ElementSize),
+            Data = storage + (((offset.Image * batchStride) + (offset.Channel * plane)) * ElementSize(root)),
             N = shape.N,
             C = shape.C,
             H = shape.H,
             W = shape.W,
             BatchStride = batchStride,
             Block = BlockOf(type),
+            Type = IsBf16(type) ? 1 : 0,
         };
     }
+
+    // Planar maps (the network's three output channels) stay float32: there is nothing to gain.
+    private bool IsBf16(TensorType type) => bf16 && BlockOf(type) == ChannelBlock;
 
     // Whole planar images, each seen as a row.
     private static bool AreRowsOf(Shape part, Shape whole) => part.Rank == 2 && part.C == whole.C * whole.H * whole.W;

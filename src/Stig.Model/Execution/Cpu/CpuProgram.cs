@@ -1,6 +1,8 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Stig.Interop;
 using Stig.Model.Graphs;
+using Stig.Model.Operations;
 
 namespace Stig.Model.Execution.Cpu;
 
@@ -22,7 +24,7 @@ internal sealed unsafe class CpuProgram : Program
         this.graph = graph;
         this.store = store;
         Options = options;
-        Layout = new CpuLayout(graph);
+        Layout = new CpuLayout(graph, options.Bf16);
         Plan = MemoryPlan.Create(graph, Layout);
         arena = Own(new NativeBuffer(Plan.ArenaBytes));
         descriptors = Own(new NativeBuffer((long)graph.Values.Count * sizeof(NativeTensor)));
@@ -61,6 +63,13 @@ internal sealed unsafe class CpuProgram : Program
     /// <summary>Work area of the running kernel; as large as the greediest kernel asked for.</summary>
     public byte* Scratch => scratch.Pointer;
 
+    public override ProgramMemory Memory => new(arena.ByteCount, scratch.ByteCount, PackedBytes);
+
+    public override IReadOnlyDictionary<string, Value> Outputs => graph.Outputs;
+
+    /// <summary>Bytes of weights in the form that convolutions want.</summary>
+    public long PackedBytes { get; set; }
+
     public override void Write<T>(Value input, ReadOnlySpan<T> data)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(data);
@@ -81,20 +90,25 @@ internal sealed unsafe class CpuProgram : Program
     {
         foreach ((Node node, CpuStep run) in steps)
         {
-            CoreStatus status = run();
-            if (status == CoreStatus.NotFinite)
-            {
-                // The core's sentence begins with the name of the function.
-                string what = NativeCore.LastError();
-                throw new NotFiniteException(node, $"{node.Outputs[0].UpdatedParameter?.Name}: {what[(what.IndexOf(' ') + 1)..]}");
-            }
-
-            if (status != CoreStatus.Ok)
-            {
-                throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");
-            }
+            Run(node, run);
         }
     }
+
+    public override void Profile(Action<Node, TimeSpan> report)
+    {
+        foreach (IGrouping<Node, (Node Node, CpuStep Run)> calls in steps.GroupBy(step => step.Node))
+        {
+            long start = Stopwatch.GetTimestamp();
+            foreach ((Node node, CpuStep run) in calls)
+            {
+                Run(node, run);
+            }
+
+            report(calls.Key, Stopwatch.GetElapsedTime(start));
+        }
+    }
+
+    public override long ByteCount(Value value) => Layout.ByteCount(value.Type);
 
     public override void Read<T>(Value output, Span<T> data)
     {
@@ -167,10 +181,32 @@ internal sealed unsafe class CpuProgram : Program
         }
     }
 
+    private static void Run(Node node, CpuStep run)
+    {
+        CoreStatus status = run();
+        if (status == CoreStatus.NotFinite)
+        {
+            // The core's sentence begins with the name of the function.
+            string what = NativeCore.LastError();
+            throw new NotFiniteException(node, $"{node.Outputs[0].UpdatedParameter?.Name}: {what[(what.IndexOf(' ') + 1)..]}");
+        }
+
+        if (status != CoreStatus.Ok)
+        {
+            throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");
+        }
+    }
+
+    // Weights that only convolutions read, in a form of their own.
+    private bool IsOnlyPacked(Value parameter) =>
+        !graph.Outputs.Values.Contains(parameter)
+        && Plan.Nodes.All(node => !node.Inputs.Contains(parameter)
+            || (node.Operation is Conv2d or Conv2dBackwardData && node.Inputs.Index().All(input => input.Item != parameter || input.Index == 1)));
+
     private byte* Storage(Value root) => root.Kind switch
     {
         ValueKind.Input => inputs[root].Pointer,
-        ValueKind.Parameter => store.Find(root.Name).Buffer.Pointer,
+        ValueKind.Parameter => IsOnlyPacked(root) ? null : store.Find(root.Name).Pin().Pointer,
         _ => arena.Pointer + (Plan.ArenaOffset(root) ?? throw new GraphException($"{root} has no place in the arena.")),
     };
 }
@@ -219,7 +255,7 @@ internal sealed unsafe class CpuLowering(CpuProgram program)
         NativeTensor* source = program.Descriptor(whole);
         long first = (offset.Image * source->BatchStride) + (offset.Channel * source->H * source->W);
         NativeTensor* part = Copy(source);
-        part->Data = (byte*)source->Data + (first * whole.Type.ElementSize);
+        part->Data = (byte*)source->Data + (first * program.Layout.ElementSize(whole.Type));
         (part->N, part->C, part->H, part->W) = (type.Shape.N, type.Shape.C, type.Shape.H, type.Shape.W);
         return part;
     }

@@ -10,6 +10,8 @@ internal sealed unsafe class CpuTensorStore : TensorStore
 
     public override IReadOnlyDictionary<string, Shape> Shapes => shapes;
 
+    public override long HeldBytes => entries.Values.Sum(entry => entry.HeldBytes);
+
     public override void Create(string name, Shape shape, ReadOnlySpan<float> values)
     {
         if (values.Length != shape.Count)
@@ -22,14 +24,28 @@ internal sealed unsafe class CpuTensorStore : TensorStore
             throw new ArgumentException($"{name} is in the store already.", nameof(name));
         }
 
-        entries.Add(name, new Entry(new NativeBuffer(shape.Count * sizeof(float))));
+        entries.Add(name, new Entry(shape.Count, null));
         Write(name, values);
+    }
+
+    public override void CreateConstant(string name, Shape shape, TensorFill fill)
+    {
+        if (!shapes.TryAdd(name, shape))
+        {
+            throw new ArgumentException($"{name} is in the store already.", nameof(name));
+        }
+
+        // Fetched at once, so that what is wrong with the source shows now.
+        var entry = new Entry(shape.Count, fill);
+        entries.Add(name, entry);
+        _ = entry.Buffer;
     }
 
     public override void Write(string name, ReadOnlySpan<float> values)
     {
         Entry entry = entries[name];
         values.CopyTo(Span(name, values.Length));
+        entry.Pin();
         entry.Version++;
     }
 
@@ -43,7 +59,7 @@ internal sealed unsafe class CpuTensorStore : TensorStore
         {
             foreach (Entry entry in entries.Values)
             {
-                entry.Buffer.Dispose();
+                entry.Dispose();
             }
         }
     }
@@ -56,11 +72,53 @@ internal sealed unsafe class CpuTensorStore : TensorStore
             : throw new ArgumentException($"{name} is {Shapes[name]}: {count} values, not {length}.", nameof(length));
     }
 
-    /// <summary>One tensor's memory and how often it has been written, so that forms derived from it know when they are stale.</summary>
-    internal sealed class Entry(NativeBuffer buffer)
+    /// <summary>
+    /// One tensor's memory and how often it has been written, so that forms derived from it know when they are stale. The memory of a
+    /// constant that nobody has pinned can be dropped; it is filled again when it is asked for.
+    /// </summary>
+    internal sealed class Entry(long count, TensorFill? fill) : IDisposable
     {
-        public NativeBuffer Buffer => buffer;
+        private NativeBuffer? buffer;
+        private bool pinned = fill is null;
+
+        public NativeBuffer Buffer
+        {
+            get
+            {
+                if (buffer is null)
+                {
+                    buffer = new NativeBuffer(count * sizeof(float));
+                    fill?.Invoke(new Span<float>(buffer.Pointer, checked((int)count)));
+                }
+
+                return buffer;
+            }
+        }
+
+        public long HeldBytes => buffer?.ByteCount ?? 0;
 
         public long Version { get; set; }
+
+        /// <summary>Keeps the memory where it is for good.</summary>
+        public NativeBuffer Pin()
+        {
+            pinned = true;
+            return Buffer;
+        }
+
+        /// <summary>Frees the memory if it can be filled again.</summary>
+        public void Drop()
+        {
+            if (!pinned)
+            {
+                Dispose();
+            }
+        }
+
+        public void Dispose()
+        {
+            buffer?.Dispose();
+            buffer = null;
+        }
     }
 }

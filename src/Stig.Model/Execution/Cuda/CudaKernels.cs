@@ -34,7 +34,8 @@ internal static class CudaKernels
         Register<Conv2d>(CudaConvolution.Forward);
         Register<Linear>((io, _) => [FullyConnected(io)]);
         Register<Normalization>(Normalize);
-        Register<RunningNormalization>((io, op) => [ApplyNormalization(io, io.In(1).Address, io.In(2).Address, io.In(3).Address, io.In(4).Address, 1, op.Epsilon, op.Slope)]);
+        Register<RunningNormalization>((io, op) => [ApplyNormalization(io, io.In(1).Address, io.In(2).Address, io.In(3).Address, io.In(4).Address,
+            io.In(3).Shape.Rank == 2 ? io.In(3).Shape.N : 1, op.Epsilon, op.Slope)]);
         Register<MaxPool2x2>((io, _) => [Resample("max_pool", io, io.Out().Shape)]);
         Register<BicubicUp2>((io, _) => [Resample("bicubic_up2", io, io.In(0).Shape)]);
         Register<SpectralLevels>(Levels);

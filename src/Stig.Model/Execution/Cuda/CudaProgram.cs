@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Stig.Interop.Cuda;
 using Stig.Model.Graphs;
@@ -91,6 +92,10 @@ internal sealed class CudaProgram : Program
 
     private CudaContext Context => executor.Context;
 
+    public override ProgramMemory Memory => new(arena.Bytes, scratch.Bytes, 0);
+
+    public override IReadOnlyDictionary<string, Value> Outputs => graph.Outputs;
+
     public override void Write<T>(Value input, ReadOnlySpan<T> data)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(data);
@@ -148,6 +153,30 @@ internal sealed class CudaProgram : Program
         Queue(named: Nvtx.IsEnabled);
         hasRun = true;
     }
+
+    public override void Profile(Action<Node, TimeSpan> report)
+    {
+        using CudaContext.Scope scope = Context.Use();
+        foreach (Func<bool> refresh in refreshes)
+        {
+            _ = refresh();
+        }
+
+        foreach (IGrouping<Node, (Node Node, Action Queue)> calls in steps.GroupBy(step => step.Node))
+        {
+            executor.Stream.Synchronize();
+            long start = Stopwatch.GetTimestamp();
+            foreach ((_, Action queue) in calls)
+            {
+                queue();
+            }
+
+            executor.Stream.Synchronize();
+            report(calls.Key, Stopwatch.GetElapsedTime(start));
+        }
+    }
+
+    public override long ByteCount(Value value) => layout.ByteCount(value.Type);
 
     public override void Read<T>(Value output, Span<T> data)
     {
