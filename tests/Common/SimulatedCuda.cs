@@ -34,6 +34,9 @@ internal static unsafe class SimulatedCuda
     /// <summary>The n-th allocation from now on, of any kind, finds no memory; 0 switches it off.</summary>
     public static void FailAllocation(long n) => Call("cudasim_fail_allocation", n);
 
+    /// <summary>Whether the failure that <see cref="FailAllocation"/> announced has struck.</summary>
+    public static bool AllocationFailed => ((delegate* unmanaged<long>)Export("cudasim_allocations_until_failure"))() == 0;
+
     /// <summary>The n-th kernel or library operation from now on faults on the device; 0 switches it off.</summary>
     public static void FailLaunch(long n) => Call("cudasim_fail_launch", n);
 

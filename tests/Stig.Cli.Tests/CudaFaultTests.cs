@@ -112,6 +112,21 @@ public sealed class CudaFaultTests(Workspace workspace)
     }
 
     [Fact]
+    public void A_recording_that_is_refused_is_said_once_and_changes_no_image()
+    {
+        string whole = Path.Combine(folder, "whole");
+        string[] arguments = ["--batch", "1", workspace.Fake];
+        CliRun undisturbed = Refine(Libraries(), [], "cuda:0", whole, arguments);
+        Assert.Equal((ExitCode.Success, ""), (undisturbed.Code, undisturbed.Error));
+
+        CliRun run = Refine(Libraries(), ["CUDASIM_REFUSE_CAPTURE=1"], "cuda:0", Output, arguments);
+
+        Assert.Equal(ExitCode.Success, run.Code);
+        Assert.Contains("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900)", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+        Assert.All(Directory.GetFiles(whole), path => Assert.Equal(File.ReadAllBytes(path), File.ReadAllBytes(Path.Combine(Output, Path.GetFileName(path)))));
+    }
+
+    [Fact]
     public async Task Two_processes_on_one_device_give_what_one_gives()
     {
         string libraries = Libraries();
@@ -151,6 +166,7 @@ public sealed class CudaFaultTests(Workspace workspace)
         string leaks = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"leaks-{Guid.NewGuid():N}"));
         Dictionary<string, string?> environment = Ambient.ToDictionary(name => name, _ => (string?)null);
         environment["STIG_CUDA_PATH"] = libraries;
+        environment["XDG_CACHE_HOME"] = Path.Combine(folder, "cache");
         environment["CUDASIM_LEAK_REPORT"] = leaks;
         environment["CUDASIM_QUIET"] = "1";
         foreach (string fault in faults)

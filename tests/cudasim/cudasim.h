@@ -28,6 +28,8 @@ size_t cudasim_leak_report(char* text, size_t capacity);
 /* The n-th allocation (1 = next) fails with out of memory; 0 switches it off. Device, pool, pinned and library memory,
  * and what contexts, pools, streams, events, modules and executable graphs take for themselves. */
 void cudasim_fail_allocation(int64_t n);
+/* Allocations still to come before that one; 0 when it has failed, or none is to fail. */
+int64_t cudasim_allocations_until_failure(void);
 /* The n-th kernel launch or library operation (1 = next) faults on the device (719, sticky); 0 switches it off. */
 void cudasim_fail_launch(int64_t n);
 /* The n-th operation that a stream records from now on (1 = next) cannot be captured: 900, and the capture is invalid; 0

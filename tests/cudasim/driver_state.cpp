@@ -319,6 +319,10 @@ CUDASIM_API void cudasim_fail_allocation(int64_t n) {
   Lock lock(Device::get().mutex);
   Device::get().fail_allocation = n;
 }
+CUDASIM_API int64_t cudasim_allocations_until_failure(void) {
+  Lock lock(Device::get().mutex);
+  return Device::get().fail_allocation;
+}
 CUDASIM_API void cudasim_fail_launch(int64_t n) {
   Lock lock(Device::get().mutex);
   Device::get().fail_launch = n;

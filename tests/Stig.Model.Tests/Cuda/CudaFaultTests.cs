@@ -45,29 +45,34 @@ public sealed class CudaFaultTests : IDisposable
         string before = SimulatedCuda.Leaks();
         byte[] expected = Bytes(Undisturbed());
         int failures = 0;
-        for (bool failed = true; failed;)
+        int allocation = 0;
+        for (bool struck = true; struck;)
         {
             CudaExecutor? executor = null;
-            SimulatedCuda.FailAllocation(failures + 1);
+            SimulatedCuda.FailAllocation(++allocation);
             DeviceOutOfMemoryException? thrown = Thrown<DeviceOutOfMemoryException>(() =>
             {
                 executor = new CudaExecutor(0);
                 _ = Refine(executor);
             });
+            struck = SimulatedCuda.AllocationFailed;
             SimulatedCuda.FailAllocation(0);
-            failed = thrown is not null;
-            Assert.True(!failed || executor is null || thrown!.FreeBytes > 0, thrown?.Message);
-            failures += failed ? 1 : 0;
+            Assert.True(thrown is null || executor is null || thrown.FreeBytes > 0, thrown?.Message);
+            failures += thrown is null ? 0 : 1;
 
-            // The same executor, straight after.
-            if (executor is not null)
+            // The same executor, straight after; not every time, which would take long.
+            if (executor is not null && (!struck || allocation % 8 == 0))
             {
                 Assert.Equal(expected, Bytes(Refine(executor, runs: 1)));
-                executor.Dispose();
             }
 
-            Assert.True(SimulatedCuda.Leaks() == before, $"left after failure {failures}:\n{SimulatedCuda.Leaks()}");
+            executor?.Dispose();
+
+            Assert.True(SimulatedCuda.Leaks() == before, $"left after allocation {allocation} failed:\n{SimulatedCuda.Leaks()}");
         }
+
+        // A few may be done without: what has to be measured, such as the fastest algorithm, has an answer without memory.
+        Assert.True(failures >= allocation - 10, $"{allocation - failures} of {allocation} failed allocations were not reported");
 
         // Context, stream, modules, library handles, plans, each parameter, each convolution's weights, arena and so on, the recording.
         Assert.InRange(failures, Checkpoint.ModelParameters(Architecture).Count(), 1000);

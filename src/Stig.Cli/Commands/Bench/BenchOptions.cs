@@ -45,7 +45,7 @@ internal sealed class BenchOptions
 
         command.SetAction(parsed =>
         {
-            string name = CommonOptions.Apply(parsed, device, threads, purpose);
+            string name = CommonOptions.Apply(terminal, parsed, device, threads, purpose);
             bool winograd = !parsed.GetValue(direct);
             Precision arithmetic = purpose == DevicePurpose.Training && parsed.GetValue(precision) == PrecisionChoice.Auto
                 ? Precision.F32

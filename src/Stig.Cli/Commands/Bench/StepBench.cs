@@ -38,7 +38,7 @@ internal static class StepBench
         TrainingOptions options = TrainingOptions.For(preset) with { Width = settings.Width, Size = settings.Size };
         long values = 3L * settings.Size * settings.Size;
         using Executor executor = Device.Open(settings.Device, DevicePurpose.Training, settings.Winograd, settings.Precision);
-        using TrainingSession session = TrainingSession.Start(options, executor, options.Architecture.HasFilter ? new float[values] : []);
+        using TrainingSession session = TrainingSession.Start(options, executor, new Dictionary<string, float[]>());
         using TensorStore store = session.Store;
         return use(new Step(session, Noise.Uniform(values, stream: 1), Noise.Uniform(values, stream: 2)));
     }
