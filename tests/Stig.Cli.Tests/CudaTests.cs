@@ -34,6 +34,16 @@ public sealed class CudaTests(Workspace workspace)
         Assert.Contains(reason, line, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("gpu", "There is no device \"gpu\" (STIG_DEVICE)")]
+    [InlineData("cuda:7", "Device cuda:7 (STIG_DEVICE) cannot be used")]
+    public void A_preference_that_cannot_be_met_is_named(string preference, string message)
+    {
+        CliRun run = Run([("STIG_DEVICE", preference)], "refine", "--model", workspace.FilterModel, "--out", Path.Combine(folder, "out"), workspace.Fake);
+
+        run.AssertFails(ExitCode.Device, message);
+    }
+
     [Fact]
     public void Training_says_why_it_takes_the_CPU()
     {

@@ -1,5 +1,5 @@
-// An injection library as a profiler's: named in NVTX_INJECTION64_PATH, it writes the ranges that the program opens and closes to the
-// file named in NVTX_LOG. Written from the protocol of NVTX 3.
+// An injection library as a profiler's: named in NVTX_INJECTION64_PATH, it writes the ranges that the program opens and
+// closes to the file named in NVTX_LOG. Written from the protocol of NVTX 3.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

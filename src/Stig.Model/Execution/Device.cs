@@ -54,36 +54,27 @@ public static class Device
             DevicePurpose.Measurement => "images are measured on the CPU in this version.",
             _ => null,
         };
-        if (name == Auto)
+        if (name == Auto && limit is not null)
         {
-            string? preferred = Environment.GetEnvironmentVariable(PreferenceVariable);
-            if (limit is not null)
-            {
-                reason = limit;
-                return Cpu;
-            }
+            reason = limit;
+            return Cpu;
+        }
 
-            if (string.IsNullOrEmpty(preferred) || preferred == Auto)
-            {
-                int? first = CudaProbe.FirstUsable(out reason);
-                reason = first is null ? $"no GPU can be used: {reason}" : "the first GPU that can be used.";
-                return first is null ? Cpu : $"{CudaPrefix}{first}";
-            }
+        string? preferred = name == Auto ? Environment.GetEnvironmentVariable(PreferenceVariable) : null;
+        if (name == Auto && (preferred is null or "" or Auto))
+        {
+            int? first = CudaProbe.FirstUsable(out string problem);
+            reason = first is null ? $"no GPU can be used: {problem}" : "the first GPU that can be used.";
+            return first is null ? Cpu : $"{CudaPrefix}{first}";
+        }
 
-            string resolved = Resolve(preferred, purpose, out _);
+        if (preferred is not null)
+        {
             reason = $"{PreferenceVariable} says so.";
-            return resolved;
+            return preferred == Cpu ? Cpu : Gpu(preferred, null, $" ({PreferenceVariable})");
         }
 
-        if (!name.StartsWith(CudaPrefix, StringComparison.Ordinal) || !int.TryParse(name.AsSpan(CudaPrefix.Length), out int ordinal) || ordinal < 0)
-        {
-            throw new DeviceException($"There is no device \"{name}\". Choose one of {Choices}.");
-        }
-
-        string? problem = limit ?? CudaProbe.WhyUnusable(ordinal);
-        return problem is null
-            ? $"{CudaPrefix}{ordinal}"
-            : throw new DeviceException($"Device {name} cannot be used: {problem} Use --device cpu or --device auto.");
+        return Gpu(name, limit, "");
     }
 
     /// <summary>The arithmetic that a device computes in when it is asked for one.</summary>
@@ -134,5 +125,18 @@ public static class Device
         return profile
             ? throw new DeviceException("--profile shows a GPU's work to a profiler; on the CPU use perf instead, or name a GPU (--device cuda:0).")
             : new CpuExecutor(new CpuOptions(winograd, arithmetic == Precision.Bf16));
+    }
+
+    private static string Gpu(string name, string? limit, string origin)
+    {
+        if (!name.StartsWith(CudaPrefix, StringComparison.Ordinal) || !int.TryParse(name.AsSpan(CudaPrefix.Length), out int ordinal) || ordinal < 0)
+        {
+            throw new DeviceException($"There is no device \"{name}\"{origin}. Choose one of {Choices}.");
+        }
+
+        string? problem = limit ?? CudaProbe.WhyUnusable(ordinal);
+        return problem is null
+            ? $"{CudaPrefix}{ordinal}"
+            : throw new DeviceException($"Device {name}{origin} cannot be used: {problem} Use --device cpu or --device auto.");
     }
 }

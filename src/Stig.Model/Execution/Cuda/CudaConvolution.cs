@@ -55,7 +55,7 @@ internal static class CudaConvolution
                 program.Own(DnnFilter.Create(context, type, outputChannels, inputChannels, weights.H, weights.W)),
                 program.Own(DnnConvolution.Create(context, operation.Padding, operation.Stride, DnnMathType.Default)),
                 program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, outputChannels)));
-            string name = $"{executor.Precision} {src.Shape.H}x{src.Shape.W} {inputChannels}->{outputChannels} {weights.H}x{weights.W}"
+            string name = $"{executor.Precision} {src.Shape.H}x{src.Shape.W} {inputChannels} to {outputChannels} {weights.H}x{weights.W}"
                 + $" stride {operation.Stride} padding {operation.Padding}{(biasShape is null ? "" : " bias")}";
             ConvolutionMethod method = executor.Tuner.Choose(
                 new TunedConvolution(

@@ -13,7 +13,6 @@ internal sealed class CudaExecutor : Executor
     private readonly CudaContext context;
     private DnnHandle? dnn;
     private ConvolutionTuner? tuner;
-
     private bool profiling;
 
     /// <param name="ordinal">Number of the GPU.</param>
