@@ -121,8 +121,8 @@ public sealed class RefineTests(Workspace workspace)
     public void Any_size_comes_out_as_it_went_in(string range)
     {
         string path = Path.Combine(folder, "odd.png");
-        byte[] pixels = new byte[3 * 17 * 41];
-        new Random(4).NextBytes(pixels);
+        RgbImage fake = SyntheticImages.GanLike(4, 0, 64);
+        byte[] pixels = [.. Enumerable.Range(0, 41).SelectMany(y => fake.Pixels.AsSpan(3 * 64 * y, 3 * 17).ToArray())];
         ImageCodec.Save(path, new RgbImage(17, 41, pixels));
 
         CliRun run = CliRun.Of("refine", "--model", workspace.DefaultModel, "--out", Output, "--output-range", range, path);
