@@ -83,6 +83,20 @@ public static class CudaProbe
         }
     }
 
+    /// <summary>The numbers of the GPUs that <see cref="WhyUnusable"/> finds nothing against; none where there is no driver.</summary>
+    public static IReadOnlyList<int> UsableDevices()
+    {
+        try
+        {
+            return [.. Enumerable.Range(0, CudaDriver.DeviceCount).Where(ordinal => WhyUnusable(ordinal) is null)];
+        }
+        catch (CudaException)
+        {
+            // Without a driver there is no GPU; WhyUnusable says what is missing.
+            return [];
+        }
+    }
+
     private static unsafe string FftVersion()
     {
         int version;

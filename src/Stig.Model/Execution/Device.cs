@@ -21,7 +21,10 @@ public enum DevicePurpose
 public static class Device
 {
     /// <summary>The names that <see cref="Resolve"/> understands, for help texts.</summary>
-    public const string Choices = "auto, cpu, cuda:N";
+    public const string Choices = "auto, cpu, cuda:N, cuda:all";
+
+    /// <summary>Stands for every GPU that can be used.</summary>
+    public const string AllGpus = "cuda:all";
 
     private const string Cpu = "cpu";
     private const string CudaPrefix = "cuda:";
@@ -58,6 +61,23 @@ public static class Device
         return problem is null
             ? $"{CudaPrefix}{ordinal}"
             : throw new DeviceException($"Device {name} cannot be used: {problem} Use --device cpu or --device auto.");
+    }
+
+    /// <summary>The devices that a name stands for: one, or for <see cref="AllGpus"/> every GPU that can be used.</summary>
+    /// <param name="name">As for <see cref="Resolve"/>, or <see cref="AllGpus"/>.</param>
+    /// <param name="purpose">What they are wanted for.</param>
+    /// <returns>"cpu", or one or more of "cuda:N".</returns>
+    /// <exception cref="DeviceException">The name is unknown, or no device of it can be used.</exception>
+    public static IReadOnlyList<string> ResolveAll(string name, DevicePurpose purpose)
+    {
+        if (name != AllGpus || purpose == DevicePurpose.Training)
+        {
+            return [Resolve(name, purpose, out _)];
+        }
+
+        // The first GPU's reason not to be usable stands for a machine without any.
+        string[] usable = [.. CudaProbe.UsableDevices().Select(ordinal => $"{CudaPrefix}{ordinal}")];
+        return usable.Length > 0 ? usable : [Resolve($"{CudaPrefix}0", purpose, out _)];
     }
 
     /// <summary>Opens a device.</summary>

@@ -110,12 +110,18 @@ public static class ImageCodec
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(image);
-        ReadOnlySpan<byte> encoded = Encode(path, image);
-        bool stored = texts is { Count: > 0 } && Path.GetExtension(path).Equals(".png", StringComparison.OrdinalIgnoreCase);
-        AtomicFile.Write(path, stored ? PngText.Add(encoded, texts!) : encoded);
+        AtomicFile.Write(path, Encode(path, image, texts));
     }
 
-    private static unsafe ReadOnlySpan<byte> Encode(string path, RgbImage image)
+    /// <summary>The bytes that <see cref="Save"/> writes.</summary>
+    internal static byte[] Encode(string path, RgbImage image, IReadOnlyList<KeyValuePair<string, string>>? texts)
+    {
+        byte[] encoded = Encode(path, image);
+        bool stored = texts is { Count: > 0 } && Path.GetExtension(path).Equals(".png", StringComparison.OrdinalIgnoreCase);
+        return stored ? PngText.Add(encoded, texts!) : encoded;
+    }
+
+    private static unsafe byte[] Encode(string path, RgbImage image)
     {
         string extension = Path.GetExtension(path);
         var info = new SKImageInfo(image.Width, image.Height, SKColorType.Rgba8888,

@@ -1,3 +1,5 @@
+using Stig.Model.Execution;
+
 namespace Stig.Model.Refinement;
 
 /// <summary>How a refined image is brought into [0, 1].</summary>
@@ -15,6 +17,9 @@ public sealed record RefinerOptions
 {
     /// <summary>Device: "auto", "cpu" or "cuda:N".</summary>
     public string Device { get; init; } = "auto";
+
+    /// <summary>Arithmetic of the convolutions; null for the one that suits the device: float32.</summary>
+    public Precision? Precision { get; init; }
 
     /// <summary>How refined images are brought into [0, 1].</summary>
     public OutputRange OutputRange { get; init; } = OutputRange.Clamp;

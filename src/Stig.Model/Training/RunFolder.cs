@@ -15,10 +15,10 @@ internal sealed class RunFolder : IDisposable
     // Built on the generated context, because options of their own would look types up by reflection.
     private static readonly JsonSerializerOptions IndentedJson = new(ModelJson.Default.Options) { WriteIndented = true };
 
-    private readonly FileStream held;
+    private readonly FolderLock held;
     private StreamWriter? log;
 
-    private RunFolder(string path, FileStream held)
+    private RunFolder(string path, FolderLock held)
     {
         Folder = path;
         this.held = held;
@@ -37,20 +37,17 @@ internal sealed class RunFolder : IDisposable
     /// resumed.</exception>
     public static RunFolder Open(string folder, bool resume)
     {
-        FileStream held;
-        string lockPath = Path.Combine(folder, "run.lock");
+        string what = $"The run folder {folder}";
         try
         {
             Directory.CreateDirectory(Path.Combine(folder, "sheets"));
-            held = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 4096, FileOptions.DeleteOnClose);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException(File.Exists(lockPath)
-                ? $"The run folder {folder} is in use by another training (its run.lock is held). Wait for it, or choose another --out."
-                : $"The run folder {folder} cannot be written ({e.Message}). Choose another folder or free this one.", e);
+            throw new IOException($"{what} cannot be written ({e.Message}). Choose another folder or free this one.", e);
         }
 
+        var held = FolderLock.Take(Path.Combine(folder, "run.lock"), what);
         var run = new RunFolder(folder, held);
         bool hasRun = File.Exists(run.LastCheckpoint);
         if (hasRun != resume)

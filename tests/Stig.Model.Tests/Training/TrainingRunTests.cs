@@ -44,7 +44,7 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(result.BestDistance, best.SpectralDistance);
         Assert.True(best.SpectralDistance <= last.SpectralDistance);
         Assert.Empty(Directory.GetFiles(synthetic["run"], "*.tmp"));
-        Assert.False(File.Exists(Path.Combine(synthetic["run"], "run.lock")));
+        Assert.False(File.Exists(Path.Combine(synthetic["run"], "run.owner")));
     }
 
     [Fact]
