@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using System.CommandLine.Parsing;
 using Stig.Cli.Commands;
+using Stig.Cli.Commands.Bench;
 
 namespace Stig.Cli;
 
@@ -69,6 +70,7 @@ public static class StigProgram
             InfoCommand.Create(terminal),
             DoctorCommand.Create(terminal),
             SelfTestCommand.Create(terminal),
+            BenchCommand.Create(terminal),
             Trace,
         };
         HelpOption help = root.Options.OfType<HelpOption>().Single();

@@ -104,6 +104,6 @@ public sealed class RefineTests(Workspace workspace)
     private IReadOnlyList<KeyValuePair<string, string>> TextsOf(string name) => PngText.Read(File.ReadAllBytes(Path.Combine(Output, name)));
 
     private static IEnumerable<string> FilesBelow(string root) =>
-        Directory.GetFiles(root, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(root, path))
+        Directory.GetFiles(root, "*.*g", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(root, path))
             .Order(StringComparer.Ordinal);
 }

@@ -118,7 +118,7 @@ internal static class RefineCommand
         bool summary, CancellationToken cancellation)
     {
         // Nothing is made where there is nothing to refine.
-        IAsyncEnumerator<InputFile> source = listing.ListAsync(CancellationToken.None).GetAsyncEnumerator(CancellationToken.None);
+        IAsyncEnumerator<InputFile> source = listing.ListAsync(cancellation).GetAsyncEnumerator(CancellationToken.None);
         if (!Wait(source.MoveNextAsync().AsTask()))
         {
             throw new ImageDataException(NoImages(listing));

@@ -39,6 +39,14 @@ public sealed record RefineCodec
         return Format == RefinedFormat.Same && extension.ToUpperInvariant() is ".PNG" or ".JPG" or ".JPEG" or ".WEBP" ? extension : ".png";
     }
 
+    /// <summary>Decodes and encodes without anything in between: what an image costs at least.</summary>
+    /// <param name="content">An image file's content.</param>
+    /// <param name="name">Its name, and that of the output.</param>
+    /// <param name="refiner">Whose notes go into the output.</param>
+    /// <returns>The output's content.</returns>
+    /// <exception cref="RefineItemException">The content is no image that can be refined, or the format cannot hold it.</exception>
+    public byte[] Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner) => Encode(Decode(content, name), name, refiner);
+
     /// <exception cref="RefineItemException">The content is no image that can be refined.</exception>
     internal RgbImage Decode(ReadOnlySpan<byte> content, string name)
     {

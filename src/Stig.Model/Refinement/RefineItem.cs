@@ -66,6 +66,9 @@ public sealed class RefineItemException(RefineCause cause, string message, Excep
 /// <param name="OutputName">What its output is called; the extension decides on the format.</param>
 public sealed record RefineItem(string Name, string OutputName)
 {
+    /// <summary>Where it is, as messages call it; null: its name.</summary>
+    public string? Place { get; init; }
+
     /// <summary>
     /// Gives the whole content of the file; called once, by any thread. Null: the output is there already. Throws
     /// <see cref="RefineItemException"/> where the input cannot be had; that costs this input only.

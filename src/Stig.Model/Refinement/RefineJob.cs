@@ -310,6 +310,7 @@ public sealed class RefineJob : IDisposable
             Decision decision = plan.Decide(input);
             var item = new RefineItem(input.Name, input.OutputName)
             {
+                Place = input.Path,
                 Status = decision.Status,
                 Cause = decision.Problem?.Cause,
                 Error = decision.Problem?.Message,

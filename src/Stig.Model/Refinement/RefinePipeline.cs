@@ -279,14 +279,19 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private async Task FeedAsync(IAsyncEnumerable<RefineItem> items)
         {
+            IAsyncEnumerator<RefineItem> source = items.GetAsyncEnumerator(stopping.Token);
+            bool waiting = false;
             try
             {
-                await using IAsyncEnumerator<RefineItem> source = items.GetAsyncEnumerator(stopping.Token);
                 while (true)
                 {
                     await slots.WaitAsync(stopping.Token).ConfigureAwait(false);
                     long from = Stopwatch.GetTimestamp();
-                    bool more = await source.MoveNextAsync().ConfigureAwait(false);
+
+                    // A source that does not heed the token, as a terminal that somebody should type into, is left to itself.
+                    waiting = true;
+                    bool more = await source.MoveNextAsync().AsTask().WaitAsync(stopping.Token).ConfigureAwait(false);
+                    waiting = false;
                     Interlocked.Add(ref listTicks, Stopwatch.GetTimestamp() - from);
                     if (!more)
                     {
@@ -302,10 +307,16 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             }
             catch (Exception thrown)
             {
+                waiting = false;
                 Fail(thrown);
             }
             finally
             {
+                if (!waiting)
+                {
+                    await source.DisposeAsync().ConfigureAwait(false);
+                }
+
                 lock (gate)
                 {
                     fed = true;
@@ -381,7 +392,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 if (item.Read!() is byte[] content)
                 {
                     outcome = outcome with { InputBytes = content.Length, InputHash = Convert.ToHexStringLower(SHA256.HashData(content)) };
-                    RgbImage image = codec.Decode(content, item.Name);
+                    RgbImage image = codec.Decode(content, item.Place ?? item.Name);
                     long ticks = Stopwatch.GetTimestamp() - from;
                     outcome = outcome with { Width = image.Width, Height = image.Height, Seconds = (Seconds(ticks), 0, 0) };
                     loaded = new Loaded(outcome, image);
@@ -590,8 +601,8 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             Status = RefineStatus.Failed,
             Cause = fault == LaneFault.OutOfMemory ? RefineCause.Memory : RefineCause.NotFinite,
             Error = fault == LaneFault.OutOfMemory
-                ? $"{outcome.Item.Name}: the device has too little memory for {outcome.Width} x {outcome.Height} pixels. Scale it down, or use --device cpu."
-                : $"{outcome.Item.Name}: the refined image holds numbers that are not finite. Check the model with another image.",
+                ? $"{outcome.Item.Place ?? outcome.Item.Name}: the device has too little memory for {outcome.Width} x {outcome.Height} pixels. Scale it down, or use --device cpu."
+                : $"{outcome.Item.Place ?? outcome.Item.Name}: the refined image holds numbers that are not finite. Check the model with another image.",
         };
 
         private static double Seconds(long ticks) => (double)ticks / Stopwatch.Frequency;

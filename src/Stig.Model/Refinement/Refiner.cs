@@ -27,6 +27,8 @@ public sealed class Refiner : IImageRefiner
     // Programs hold the memory of their batch; the least recently used one goes first.
     private const int MaxPrograms = 4;
 
+    private static readonly ChannelWeights EveryChannel = new(1, 1, 1);
+
     private readonly RefinerOptions options;
     private readonly string modelPath;
     private readonly Dictionary<(int Height, int Width), int> limits = [];
@@ -330,9 +332,8 @@ public sealed class Refiner : IImageRefiner
         Value refined = RefineGraph.Build(
             graph, Model.Architecture, key.Bytes ? graph.UnpackPixels(input) : input, options.OutputRange, out Value unlimited);
 
-        // A mean is not finite as soon as one pixel is not; bytes would not show it.
-        Value means = graph.Output("means", graph.Normalization(
-            unlimited, null, null, NormalizationStatistics.PerImage, epsilon: 1e-5f, slope: 1f)[1]);
+        // Square rings hold every pixel, and a ring's mean is not finite as soon as one of its pixels is not; bytes would not show it.
+        Value means = graph.Output("means", graph.RingProfile(unlimited, RingKind.Rect, EveryChannel));
         if (key.Bytes)
         {
             PixelRounding rounding = Model.Architecture.Preset == Preset.Official ? PixelRounding.Down : PixelRounding.Nearest;
@@ -364,12 +365,13 @@ public sealed class Refiner : IImageRefiner
     {
         private readonly int height = input.Shape.H;
         private readonly int width = input.Shape.W;
-        private readonly float[] channelMeans = new float[means.Shape.Count];
+        private readonly float[] ringMeans = new float[means.Shape.Count];
         private byte[]? buffer;
 
         public string Extents => $"{key.Count}x{Channels}x{height}x{width}";
 
-        public bool IsFinite(int lane) => !channelMeans.AsSpan(lane * Channels, Channels).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
+        public bool IsFinite(int lane) =>
+            !ringMeans.AsSpan(lane * means.Shape.C, means.Shape.C).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
 
         public void Run<T>(ReadOnlySpan<T> images, Span<T> refined, int used) where T : unmanaged
         {
@@ -396,7 +398,7 @@ public sealed class Refiner : IImageRefiner
                 CopyPlanes(values, refined, used, pad: false);
             }
 
-            program.Read<float>(means, channelMeans);
+            program.Read<float>(means, ringMeans);
         }
 
         public void Dispose() => program.Dispose();

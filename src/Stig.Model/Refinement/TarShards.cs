@@ -190,6 +190,7 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             {
                 yield return new RefineItem($"{input.Name}/{entry.Name}", names![entry.Name])
                 {
+                    Place = $"{input.Path}/{entry.Name}",
                     Read = () => content,
                     Tag = new TarSlot(shard, index),
                 };
