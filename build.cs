@@ -6,18 +6,23 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using System.Xml;
 using System.Xml.Linq;
 
+const string HeadersVariable = "STIG_CUDA_INCLUDE";
 Verb[] verbs = [];
 verbs =
 [
     new("build", "", "install what is missing and build everything; the program is artifacts/stig/stig", _ => Build()),
     new("test", "[--filter NAME] [ARGS]", "build, run all tests or those whose name contains NAME; ARGS go to each test program", Test),
+    new("soak", "[--scale SHARE] [--filter NAME]", "run the long forms of the tests that have one, or a share of them; writes bench/results/soak.json", Soak),
     new("demo", "[ARGS]", "build the program and run `stig demo --out artifacts/demo ARGS`", Demo),
     new("bundle", "", "compile ahead of time and pack all that a machine without the SDK needs: artifacts/stig-bundle.tar.xz", _ => Bundle()),
     new("ptx", "", "assemble the CUDA kernels with ptxas, where it can be had, and renew docs/ptx-resources.md", _ => Ptx()),
+    new("headers", "[FOLDER]", "hold the CUDA bindings and the simulated libraries against NVIDIA's headers, where they can be had", Headers),
     new("format", "[--fix]", "check the layout of the sources, or correct it", Format),
     new("clean", "", "remove artifacts/", _ => Clean()),
     new("help", "", "show this list", _ => Help()),
@@ -47,7 +52,7 @@ int Help()
     Console.WriteLine("usage: ./build.sh [VERB] [ARGUMENTS]\n");
     foreach (Verb verb in verbs)
     {
-        Console.WriteLine($"  {$"{verb.Name} {verb.Usage}",-29} {verb.Description}");
+        Console.WriteLine($"  {$"{verb.Name} {verb.Usage}",-36} {verb.Description}");
     }
 
     return 0;
@@ -240,9 +245,13 @@ static int Test(string[] arguments)
         Directory.Delete(results, recursive: true);
     }
 
+    if (File.Exists(Path.Combine(CachedHeaders(), "cuda.h")) && string.IsNullOrEmpty(Environment.GetEnvironmentVariable(HeadersVariable)))
+    {
+        Environment.SetEnvironmentVariable(HeadersVariable, CachedHeaders());
+    }
+
     Totals totals = new();
-    foreach (string program in Directory.EnumerateFiles("tests", "*.csproj", SearchOption.AllDirectories)
-        .Select(path => Path.GetFileNameWithoutExtension(path)!).Order(StringComparer.Ordinal))
+    foreach (string program in TestPrograms())
     {
         Heading(program);
         int code = Start("dotnet",
@@ -268,7 +277,7 @@ static int Test(string[] arguments)
     if (filter is null || assembling.Contains(filter, StringComparison.OrdinalIgnoreCase))
     {
         Heading("kernels");
-        KernelCheck kernels = CheckKernels(FindPtxas(), renewTable: false);
+        KernelCheck kernels = CheckKernels(renewTable: false);
         Console.WriteLine(kernels.Line);
         totals.Add(assembling, kernels);
     }
@@ -278,28 +287,97 @@ static int Test(string[] arguments)
     return totals.Succeeded ? 0 : 1;
 }
 
-static int Ptx()
+// Runs the tests that have a long form (tests/Common/Soak.cs) with its whole amount, or a share of it, and keeps what came of each.
+static int Soak(string[] arguments)
 {
-    string ptxas = FindPtxas();
-    string missing = ptxas.Length > 0 ? "" : ObtainPtxas(out ptxas);
-    if (missing.Length > 0)
+    (string? filter, string[] others) = TakeFilter(arguments);
+    string scale = others switch
     {
-        Console.WriteLine($"skipped: kernels not assembled: {missing}");
-        return 0;
+        [] => "1",
+        ["--scale", string share] => share,
+        _ => throw new BuildException($"'soak' takes only --scale and --filter, but got '{string.Join(' ', others)}'"),
+    };
+    if (!double.TryParse(scale, NumberStyles.Float, CultureInfo.InvariantCulture, out double wanted) || wanted is not (> 0 and <= 1))
+    {
+        throw new BuildException($"--scale is a share of the long forms, above 0 and at most 1, not '{scale}'");
     }
 
-    KernelCheck kernels = CheckKernels(ptxas, renewTable: true);
+    Build();
+    string results = Path.GetFullPath("artifacts/soak");
+    if (Directory.Exists(results))
+    {
+        Directory.Delete(results, recursive: true);
+    }
+
+    Environment.SetEnvironmentVariable("STIG_SOAK_SCALE", scale);
+    Totals totals = new();
+    JsonArray tests = [];
+    Stopwatch clock = Stopwatch.StartNew();
+    foreach (string program in TestPrograms())
+    {
+        Heading(program);
+        string report = Path.Combine(results, $"{program}.xml");
+        int code = Start("dotnet",
+        [
+            $"artifacts/dotnet/bin/{program}/release/{program}.dll", "--output", "Detailed", "--filter-trait", "Category=Soak",
+            .. filter is null ? (string[])[] : ["--filter-method", $"*{filter}*"],
+            "--results-directory", results, "--report-xunit-xml", "--report-xunit-xml-filename", $"{program}.xml",
+        ]);
+        totals.Add(program, code, report);
+        foreach (XElement test in File.Exists(report) ? XDocument.Load(report).Descendants("test") : [])
+        {
+            string outcome = test.Attribute("result")!.Value switch { "Pass" => "passed", "Fail" => "failed", _ => "skipped" };
+            string? said = (test.Element("failure")?.Element("message") ?? test.Element("reason") ?? test.Element("output"))?.Value.Trim();
+            tests.Add(new JsonObject
+            {
+                ["test"] = test.Attribute("name")!.Value,
+                ["outcome"] = outcome,
+                ["seconds"] = double.Parse(test.Attribute("time")!.Value, CultureInfo.InvariantCulture),
+                ["report"] = said,
+            });
+        }
+    }
+
+    Heading("totals");
+    totals.Print(filter);
+    string? model = File.Exists("/proc/cpuinfo")
+        ? File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':', 2)[1].Trim()
+        : null;
+    JsonObject summary = new()
+    {
+        ["date"] = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
+        ["share_of_long_forms"] = wanted,
+        ["processor"] = model ?? RuntimeInformation.ProcessArchitecture.ToString(),
+        ["cores"] = Environment.ProcessorCount,
+        ["seconds"] = Math.Round(clock.Elapsed.TotalSeconds),
+        ["outcome"] = totals.Succeeded ? "passed" : "failed",
+        ["tests"] = tests,
+    };
+    const string file = "bench/results/soak.json";
+    File.WriteAllText(file + ".new", summary.ToJsonString(new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }) + "\n");
+    File.Move(file + ".new", file, overwrite: true);
+    Console.WriteLine($"written: {file}");
+    return totals.Succeeded ? 0 : 1;
+}
+
+static IEnumerable<string> TestPrograms() => Directory.EnumerateFiles("tests", "*.csproj", SearchOption.AllDirectories)
+    .Select(path => Path.GetFileNameWithoutExtension(path)!).Order(StringComparer.Ordinal);
+
+static int Ptx()
+{
+    KernelCheck kernels = CheckKernels(renewTable: true);
     Console.WriteLine(kernels.Line);
     return kernels.Result == CheckResult.Failed ? 1 : 0;
 }
 
 // Assembles every kernel for the oldest architecture that the project supports and the newest that ptxas 11.8 knows. A message, a
 // spill or local memory is a failure. The table of resources is renewed, or has to agree with what was assembled.
-static KernelCheck CheckKernels(string ptxas, bool renewTable)
+static KernelCheck CheckKernels(bool renewTable)
 {
-    if (ptxas.Length == 0)
+    string missing = ObtainPtxas(out string ptxas);
+    if (missing.Length > 0)
     {
-        return new(CheckResult.Skipped, "skipped: kernels not assembled: there is no ptxas; ./build.sh ptx obtains it where it can");
+        return new(CheckResult.Skipped, $"skipped: kernels not assembled: {missing}");
     }
 
     const string table = "docs/ptx-resources.md";
@@ -375,6 +453,49 @@ static string ResourceTable(SortedDictionary<(string File, string Entry), Kernel
     return text.ToString();
 }
 
+// NVIDIA's headers say whether the bindings and the simulated libraries declare what NVIDIA does.
+static int Headers(string[] arguments)
+{
+    string include = arguments.Length == 1 ? Path.GetFullPath(arguments[0]) : arguments.Length == 0 ? CachedHeaders()
+        : throw new BuildException($"'headers' takes one folder or none, but got '{string.Join(' ', arguments)}'");
+    if (arguments.Length == 0 && !File.Exists(Path.Combine(include, "cuda.h")))
+    {
+        string missing = ObtainFromDebian("nvidia-cuda-dev", "774 MB, for its headers", "./usr/include", include);
+        if (missing.Length > 0)
+        {
+            Console.WriteLine($"skipped: headers not checked: {missing}; ./build.sh headers FOLDER checks those of a toolkit");
+            return 0;
+        }
+    }
+
+    Heading($"headers in {include}");
+    const string project = "Stig.Interop.Tests";
+    Run("dotnet", "build", $"tests/{project}", "-c", "Release", "--nologo", "-v", "quiet");
+    Environment.SetEnvironmentVariable(HeadersVariable, include);
+    int code = Start("dotnet", [$"artifacts/dotnet/bin/{project}/release/{project}.dll", "--filter-class", "*HeaderTests"]);
+    if (code == 0)
+    {
+        foreach (string report in Directory.EnumerateFiles("artifacts/headers", "*.txt").Order(StringComparer.Ordinal))
+        {
+            Console.Write(File.ReadAllText(report));
+        }
+    }
+
+    return code;
+}
+
+static string Cache()
+{
+    string? cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
+    cache = string.IsNullOrEmpty(cache) ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache") : cache;
+    return Path.Combine(cache, "stig");
+}
+
+// What is NVIDIA's stays outside the tree: its licence allows the use, not that it is passed on.
+static string CachedPtxas() => Path.Combine(Cache(), "ptxas-11.8", "ptxas");
+
+static string CachedHeaders() => Path.Combine(Cache(), "cuda-headers-11.8", "include");
+
 // On PATH, or from an earlier download; empty when there is none.
 static string FindPtxas()
 {
@@ -383,58 +504,67 @@ static string FindPtxas()
     return onPath ?? (File.Exists(CachedPtxas()) ? CachedPtxas() : "");
 }
 
-// Outside the tree: NVIDIA's licence allows its use, not that it is passed on.
-static string CachedPtxas()
-{
-    string? cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-    cache = string.IsNullOrEmpty(cache) ? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache") : cache;
-    return Path.Combine(cache, "stig", "ptxas-11.8", "ptxas");
-}
-
-// From Debian's package nvidia-cuda-toolkit, unpacked without what it depends on. The section non-free is reached by a copy of the
-// machine's own sources that names no other, with lists of its own, so that nothing of the system changes. Returns why there is
-// none, or nothing.
+// Where ptxas is, obtained if need be; otherwise why there is none.
 static string ObtainPtxas(out string ptxas)
 {
+    ptxas = FindPtxas();
+    if (ptxas.Length > 0)
+    {
+        return "";
+    }
+
     ptxas = CachedPtxas();
+    return ObtainFromDebian("nvidia-cuda-toolkit", "84 MB, for its ptxas", "./usr/bin/ptxas", ptxas);
+}
+
+// A file or folder of a Debian package, taken out of it without what it depends on. The section non-free is reached by a copy of the
+// machine's own sources that names no other, with lists of its own, so that nothing of the system changes. Returns why it cannot be had,
+// or nothing.
+static string ObtainFromDebian(string package, string what, string member, string destination)
+{
+    string name = Path.GetFileName(member);
     Dictionary<string, string> system = File.Exists("/etc/os-release")
         ? File.ReadAllLines("/etc/os-release").Where(line => line.Contains('=')).ToDictionary(line => line[..line.IndexOf('=')],
             line => line[(line.IndexOf('=') + 1)..].Trim('"'))
         : [];
-    if (system.GetValueOrDefault("ID") != "debian" || !OnPath("apt-get") || !OnPath("dpkg"))
+    if (system.GetValueOrDefault("ID") != "debian" || !OnPath("apt-get") || !OnPath("dpkg-deb"))
     {
-        return "there is no ptxas on PATH, and this is not Debian, whose package could be unpacked";
+        return $"there is no {name}, and this is not Debian, whose package {package} has it";
     }
 
     if (!Environment.IsPrivilegedProcess)
     {
-        return "there is no ptxas on PATH, and only root can download Debian's package; run ./build.sh ptx as root";
+        return $"there is no {name}, and only root can download Debian's package {package}";
     }
 
-    string work = Directory.CreateTempSubdirectory("stig-ptxas-").FullName;
+    // Beside the destination, so that what is complete is moved there in one step.
+    string target = Path.GetDirectoryName(destination)!;
+    Directory.CreateDirectory(target);
+    string work = Path.Combine(target, $".download-{Environment.ProcessId}");
     try
     {
         string parts = Directory.CreateDirectory(Path.Combine(work, "parts")).FullName;
         Directory.CreateDirectory(Path.Combine(work, "lists", "partial"));
+        Directory.CreateDirectory(Path.Combine(work, "unpacked"));
         CopySources(system.GetValueOrDefault("VERSION_CODENAME", ""), parts);
         string[] options =
         [
             "-o", "Dir::Etc::SourceList=/dev/null", "-o", $"Dir::Etc::SourceParts={parts}", "-o", $"Dir::State::Lists={work}/lists",
-            "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-q",
+            "-o", "APT::Sandbox::User=root", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=1",
+            "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20", "-q",
         ];
-        Heading("downloading nvidia-cuda-toolkit for its ptxas (NVIDIA's licence; used here only)");
+        Heading($"downloading {package} ({what}; NVIDIA's licence; used here only)");
         string get = $"apt-get {string.Join(' ', options)}";
-        string download = $"cd '{work}' && {get} update && {get} download nvidia-cuda-toolkit && dpkg -x nvidia-cuda-toolkit_*.deb unpacked";
+        string download = $"cd '{work}' && {get} update && {get} download {package}"
+            + $" && dpkg-deb --fsys-tarfile {package}_*.deb | tar -x -C unpacked '{member}'";
         (int code, string output) = Capture("sh", "-c", download);
-        string unpacked = Path.Combine(work, "unpacked", "usr", "bin", "ptxas");
-        if (code != 0 || !File.Exists(unpacked))
+        string unpacked = Path.Combine(work, "unpacked", member);
+        if (code != 0 || !Path.Exists(unpacked))
         {
-            return $"Debian's package could not be had: {output.Split('\n').LastOrDefault(line => line.Length > 0, "it holds no ptxas")}";
+            return $"Debian's package {package} could not be had: {output.Split('\n').LastOrDefault(line => line.Length > 0, $"it has no {name}")}";
         }
 
-        Directory.CreateDirectory(Path.GetDirectoryName(ptxas)!);
-        File.Copy(unpacked, ptxas + ".new", overwrite: true);
-        File.Move(ptxas + ".new", ptxas, overwrite: true);
+        Run("mv", "-T", unpacked, destination);
         return "";
     }
     finally

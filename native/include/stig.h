@@ -33,7 +33,8 @@ enum {
   STIG_OUT_OF_MEMORY = 2,    /* the host has no memory left */
   STIG_UNSUPPORTED = 3,      /* a library says it cannot do this shape */
   STIG_LIBRARY_FAILURE = 4,  /* a library call failed for another reason */
-  STIG_INTERNAL_ERROR = 5    /* a defect of the core */
+  STIG_INTERNAL_ERROR = 5,   /* a defect of the core */
+  STIG_NOT_FINITE = 6        /* a number is infinite or not a number where that may not be */
 };
 
 /* A tensor of four extents. Element (i, j, y, x) of a planar tensor (block = 1) is at
@@ -286,7 +287,8 @@ STIG_API stig_status stig_patch_nce_backward(const stig_tensor* key, const stig_
 
 /* m <- b1 m + (1-b1) g, v <- b2 v + (1-b2) g^2, w <- w - lr (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps), in place;
  * learning_rate and step (t = 1, 2, ...; float) are scalars in memory; b1 and b2 are double, because 1 - b2 of a
- * float is wrong by 1e-5 of itself */
+ * float is wrong by 1e-5 of itself. STIG_NOT_FINITE, after all is written, when a gradient or its square, or a weight,
+ * is infinite or not a number */
 STIG_API stig_status stig_adam(const stig_tensor* weights, const stig_tensor* gradient, const stig_tensor* first_moment,
                                const stig_tensor* second_moment, const stig_tensor* learning_rate,
                                const stig_tensor* step, double beta1, double beta2, double eps);

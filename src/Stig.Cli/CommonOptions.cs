@@ -5,6 +5,15 @@ using Stig.Model.Execution;
 
 namespace Stig.Cli;
 
+/// <summary>What --precision takes.</summary>
+internal enum PrecisionChoice
+{
+    Auto,
+    F32,
+    Tf32,
+    Bf16,
+}
+
 /// <summary>Options that several commands have.</summary>
 internal static class CommonOptions
 {
@@ -13,6 +22,18 @@ internal static class CommonOptions
         Description = $"Where to compute: {Model.Execution.Device.Choices}.",
         HelpName = "NAME",
         DefaultValueFactory = _ => "auto",
+    };
+
+    public static Option<PrecisionChoice> Precision() =>
+        Choice<PrecisionChoice>("--precision", "Arithmetic of the convolutions. auto: bf16 on a GPU, f32 on the CPU.");
+
+    /// <summary>The arithmetic that was asked for; null when the device is to choose.</summary>
+    public static Precision? Asked(this PrecisionChoice choice) => choice switch
+    {
+        PrecisionChoice.F32 => Model.Execution.Precision.F32,
+        PrecisionChoice.Tf32 => Model.Execution.Precision.Tf32,
+        PrecisionChoice.Bf16 => Model.Execution.Precision.Bf16,
+        _ => null,
     };
 
     public static Option<int> Threads() => Positive(new Option<int>("--threads")

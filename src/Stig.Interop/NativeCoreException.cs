@@ -40,4 +40,7 @@ public enum CoreStatus
 
     /// <summary>A defect of the core.</summary>
     InternalError = 5,
+
+    /// <summary>A number is infinite or not a number where that may not be.</summary>
+    NotFinite = 6,
 }

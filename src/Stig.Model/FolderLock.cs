@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text;
+using Stig.Model.Imaging;
 
 namespace Stig.Model;
 
@@ -24,7 +26,7 @@ internal sealed class FolderLock : IDisposable
     public bool PreviousWasKilled { get; }
 
     /// <summary>Takes a lock for this process alone. The folder must exist.</summary>
-    /// <param name="path">The lock's file; the note is beside it, its name ending in <c>.owner</c>.</param>
+    /// <param name="path">The lock's file; the note is beside it, its name ending in <c>.holder</c>.</param>
     /// <param name="what">What is locked, as the message calls it: "The run folder X".</param>
     /// <exception cref="IOException">Another process holds it, or the file cannot be written; the message names owner and remedy.</exception>
     public static FolderLock Take(string path, string what)
@@ -34,8 +36,8 @@ internal sealed class FolderLock : IDisposable
         try
         {
             bool killed = File.Exists(note);
-            File.WriteAllText(note, string.Create(CultureInfo.InvariantCulture,
-                $"process {Environment.ProcessId} on {Environment.MachineName}\n{DateTime.UtcNow:O}\n"));
+            AtomicFile.Write(note, Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+                $"process {Environment.ProcessId} on {Environment.MachineName}, since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC")));
             return new FolderLock(held, note, killed);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
@@ -76,7 +78,7 @@ internal sealed class FolderLock : IDisposable
         {
             // A lock that is held is the only reason for a file that exists not to be opened by its owner.
             throw File.Exists(path)
-                ? new IOException($"{what} is in use by another run{Owner(path)}. Wait for it, or choose another --out.", error)
+                ? new IOException($"{what} is in use by another run{Owner(path)}. Wait for it, or choose another folder.", error)
                 : Unwritable(what, error);
         }
     }
@@ -84,7 +86,7 @@ internal sealed class FolderLock : IDisposable
     private static IOException Unwritable(string what, Exception error) =>
         new($"{what} cannot be written: {error.Message.TrimEnd('.')}. Choose another folder or free this one.", error);
 
-    private static string NoteOf(string path) => Path.ChangeExtension(path, ".owner");
+    private static string NoteOf(string path) => Path.ChangeExtension(path, ".holder");
 
     // The holder's note; of a shared lock, that of any process which holds one in the same folder.
     private static string Owner(string path)
@@ -94,17 +96,14 @@ internal sealed class FolderLock : IDisposable
             string own = NoteOf(path);
             string? found = File.Exists(own)
                 ? own
-                : Directory.EnumerateFiles(Path.GetDirectoryName(path)!, "*.owner").Order(StringComparer.Ordinal).FirstOrDefault();
+                : Directory.EnumerateFiles(Path.GetDirectoryName(path)!, "*.holder").Order(StringComparer.Ordinal).FirstOrDefault();
             if (found is null)
             {
                 return "";
             }
 
-            string[] lines = File.ReadAllLines(found);
-            return lines.Length >= 2
-                && DateTime.TryParse(lines[1], CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal, out DateTime since)
-                ? string.Create(CultureInfo.InvariantCulture, $" ({lines[0]}, since {since:yyyy-MM-dd HH:mm:ss} UTC, {Age(DateTime.UtcNow - since)} ago)")
-                : "";
+            return string.Create(CultureInfo.InvariantCulture,
+                $": {File.ReadAllText(found)} ({Age(DateTime.UtcNow - File.GetLastWriteTimeUtc(found))} ago)");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -18,5 +18,6 @@ internal static class OperationCases
         .. PatchCases.All,
         .. OptimizerCases.All,
         .. PixelCases.All,
+        .. ChainCases.All,
     ];
 }

@@ -133,7 +133,7 @@ public sealed class BatchTests(Workspace workspace)
         using Process first = Start(Out, "-");
         first.StandardInput.WriteLine(Path.Combine(In, "0", "00000.png"));
         first.StandardInput.Flush();
-        string note = Path.Combine(Out, ".stig", "refine.owner");
+        string note = Path.Combine(Out, ".stig", "refine.holder");
         Assert.True(SpinWait.SpinUntil(() => File.Exists(note), TimeSpan.FromSeconds(30)));
 
         CliRun second = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", In);

@@ -49,6 +49,7 @@ public sealed class HelpTests
     [InlineData("train", "--real", "a", "--fake", "b", "--out", "c", "--steps", "x")]
     [InlineData("train", "--real", "a", "--fake", "b", "--out", "c", "--steps", "3", "--epochs", "1")]
     [InlineData("train", "--real", "a", "--fake", "b", "--out", "c", "--preset", "1")]
+    [InlineData("refine", "--model", "m", "--out", "o", "--precision", "f16", "a.png")]
     [InlineData("nothing")]
     public void A_wrong_command_line_is_one_line_that_leads_to_the_help(params string[] arguments)
     {

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Stig.Model;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
@@ -60,9 +61,39 @@ public sealed class RefineTests(Workspace workspace)
         Assert.Contains("32 x 32", warning, StringComparison.Ordinal);
         Assert.Contains("48 x 48", warning, StringComparison.Ordinal);
         KeyValuePair<string, string> software = new("Software", $"stig {ProgramVersion.Current}");
-        Assert.Equal([software], TextsOf("same.png"));
-        Assert.Equal([software, new("Comment", "filter resampled from 32x32 to 48x48")], TextsOf("large-0.png"));
+        KeyValuePair<string, string> model = new("Model", Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(workspace.FilterModel)))[..16]);
+        Assert.Equal([software, model], TextsOf("same.png"));
+        Assert.Equal([software, model, new("Comment", "filter resampled from 32x32 to 48x48")], TextsOf("large-0.png"));
         Assert.Equal(TextsOf("large-0.png"), TextsOf("large-1.png"));
+    }
+
+    [Theory]
+    [InlineData("tf32")]
+    [InlineData("bf16")]
+    public void A_precision_that_the_CPU_has_not_is_refused_before_anything_is_written(string precision)
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Output, "--device", "cpu", "--precision", precision, path);
+
+        run.AssertFails(ExitCode.Device, precision, "--precision f32");
+        Assert.False(File.Exists(Path.Combine(Output, "a.png")));
+    }
+
+    [Fact]
+    public void On_the_CPU_auto_is_f32()
+    {
+        string path = Path.Combine(folder, "a.png");
+        ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+        foreach (string precision in (string[])["auto", "f32"])
+        {
+            string output = Path.Combine(folder, precision);
+            CliRun run = CliRun.Of("refine", "--model", workspace.DefaultModel, "--out", output, "--device", "cpu", "--precision", precision, path);
+            Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        }
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "f32", "a.png")), File.ReadAllBytes(Path.Combine(folder, "auto", "a.png")));
     }
 
     [Fact]

@@ -25,11 +25,14 @@ int64_t cudasim_live_handles(const char* kind);
 /* One line per live allocation and kind of handle; empty when nothing is left. */
 size_t cudasim_leak_report(char* text, size_t capacity);
 
-/* The n-th allocation (1 = next) fails with out of memory; 0 switches it off. Device, pool, pinned and library memory.
- */
+/* The n-th allocation (1 = next) fails with out of memory; 0 switches it off. Device, pool, pinned and library memory,
+ * and what contexts, pools, streams, events, modules and executable graphs take for themselves. */
 void cudasim_fail_allocation(int64_t n);
 /* The n-th kernel launch or library operation (1 = next) faults on the device (719, sticky); 0 switches it off. */
 void cudasim_fail_launch(int64_t n);
+/* The n-th operation that a stream records from now on (1 = next) cannot be captured: 900, and the capture is invalid; 0
+ * switches it off. */
+void cudasim_refuse_capture(int64_t n);
 /* The device is gone from now on: every call returns 46 until cudasim_reset. */
 void cudasim_lose_device(void);
 /* Back to the state after loading: nothing allocated, no handles, nothing injected, not lost. */

@@ -50,6 +50,7 @@ struct Descriptor {
 struct Handle : Descriptor {
   Handle() : Descriptor("handle") {}
   StreamHandle stream = nullptr;
+  DevicePointer own = 0;
 };
 struct Tensor : Descriptor {
   Tensor() : Descriptor("tensor descriptor") {}
@@ -673,12 +674,24 @@ API cudnnCreate(void** handle) {
   return guarded("cudnnCreate", [&] {
     Status status = device_status();
     require(status == kSuccess, kNotInit, "the driver answers " + std::to_string(status));
-    require(create(reinterpret_cast<Handle**>(handle), "cudnn") == kOk, kNullPointer, "the handle's address is null");
+    DevicePointer own = 0;
+    status = library_allocate(&own, 1 << 20, "cuDNN");
+    require(status != kOutOfMemory, kDeviceAllocFailed, "a handle's memory");
+    require(status == kSuccess, kNotInit, "the driver answers " + std::to_string(status));
+    if (create(reinterpret_cast<Handle**>(handle), "cudnn") != kOk) {
+      library_free(own);
+      require(false, kNullPointer, "the handle's address is null");
+    }
+    static_cast<Handle*>(*handle)->own = own;
   });
 }
 API cudnnDestroy(void* handle) {
   return guarded("cudnnDestroy",
-                 [&] { require(destroy<Handle>(handle, "cudnn") == kOk, kBadParam, "no such handle"); });
+                 [&] {
+                   DevicePointer own = need<Handle>(handle).own;
+                   require(destroy<Handle>(handle, "cudnn") == kOk, kBadParam, "no such handle");
+                   library_free(own);
+                 });
 }
 API cudnnSetStream(void* handle, void* stream) {
   return guarded("cudnnSetStream", [&] {

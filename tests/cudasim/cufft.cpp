@@ -52,6 +52,7 @@ struct Plan {
   Side in, out;
   size_t work_bytes = 0;
   DevicePointer own_work = 0;
+  DevicePointer tables = 0;
   DevicePointer work = 0;
   StreamHandle stream = nullptr;
 
@@ -259,6 +260,7 @@ int new_plan(int* handle) {
 void drop(int handle) {
   auto plan = find(handle);
   if (plan->own_work != 0) library_free(plan->own_work);
+  if (plan->tables != 0) library_free(plan->tables);
   plans.erase(handle);
   count_handle("cufft plan", -1);
 }
@@ -319,6 +321,11 @@ int make(int handle, int rank, const I* n, const I* inembed, I istride, I idist,
   if (int status = describe(plan.get(), rank, n, inembed, istride, idist, onembed, ostride, odist, type, batch))
     return status;
   plan->work_bytes = work_size(*plan);
+  if (plan->tables == 0) {
+    Status status = library_allocate(&plan->tables, 4096, "cuFFT's tables");
+    if (status != kSuccess)
+      return refuse(status == kOutOfMemory ? kAllocFailed : kInternalError, "no tables: " + std::to_string(status));
+  }
   if (plan->auto_allocation) {
     Status status = library_allocate(&plan->own_work, plan->work_bytes, "cuFFT");
     if (status != kSuccess)

@@ -344,6 +344,7 @@ int load_module(Handle* result, const void* image, unsigned count, const int* op
   if (magic == 0x464c457fu || magic == 0xba55ed50u) {
     return refuse(kNoBinaryForGpu, std::string(call) + ": machine code cannot be simulated; give the PTX");
   }
+  if (d.inject_allocation()) return kOutOfMemory;
   std::vector<Pointer> owned;
   try {
     auto allocate = [&](const ptx::Variable& v) {
@@ -528,6 +529,7 @@ int instantiate(Handle* result, Handle handle, uint64_t flags) {
   auto* g = d.find<Graph>(handle);
   if (g == nullptr || result == nullptr) return kInvalidValue;
   if ((flags & ~0xfull) != 0) return refuse(kInvalidValue, "unknown flags of graph instantiation");
+  if (d.inject_allocation()) return kOutOfMemory;
   auto* exec = d.create<GraphExec>();
   exec->free_on_launch = (flags & 1) != 0;
   for (const auto& n : g->nodes) {
@@ -710,7 +712,10 @@ API cuDevicePrimaryCtxRetain(Handle* context, int device) {
   NEEDS_INIT("cuDevicePrimaryCtxRetain") {
     if (context == nullptr) return kInvalidValue;
     if (!valid_device(device)) return kInvalidDevice;
+    static const bool busy = environment_number("CUDASIM_DEVICE_BUSY", 0) != 0;
+    if (busy) return refuse(kDeviceUnavailable, "another process has the device for itself (CUDASIM_DEVICE_BUSY)");
     Device& d = Device::get();
+    if (d.primary_references == 0 && d.inject_allocation()) return kOutOfMemory;
     if (d.primary == nullptr) {
       d.primary = d.create<Context>();
       d.primary->primary = true;
@@ -1013,6 +1018,7 @@ API cuMemPoolCreate(Handle* pool, const void* properties) {
     for (unsigned char c : p.reserved) {
       if (c != 0) return refuse(kInvalidValue, "cuMemPoolCreate: reserved bytes must be zero");
     }
+    if (Device::get().inject_allocation()) return kOutOfMemory;
     *pool = Device::get().create<Pool>();
     count_handle("memory pool", 1);
     return kSuccess;
@@ -1258,6 +1264,7 @@ API cuMemsetD32Async(Pointer to, unsigned value, size_t count, Handle stream) {
 
 static int create_stream(Handle* stream, unsigned flags, int priority) {
   if (stream == nullptr || flags > 1) return kInvalidValue;
+  if (Device::get().inject_allocation()) return kOutOfMemory;
   auto* s = Device::get().create<Stream>();
   s->flags = flags;
   s->priority = priority;
@@ -1365,6 +1372,7 @@ API cuLaunchHostFunc(Handle stream, void (*callback)(void*), void* data) {
 API cuEventCreate(Handle* event, unsigned flags) {
   NEEDS_CONTEXT("cuEventCreate") {
     if (event == nullptr || flags > 7) return kInvalidValue;
+    if (Device::get().inject_allocation()) return kOutOfMemory;
     auto* e = Device::get().create<Event>();
     e->flags = flags;
     *event = e;

@@ -143,6 +143,8 @@ struct Device {
   std::map<std::string, int64_t> handles;
   int64_t fail_allocation = 0;
   int64_t fail_launch = 0;
+  int64_t lose_device = 0;
+  int64_t refuse_capture = 0;
   std::string last_fault;
   uint64_t launches = 0, profiler_starts = 0, profiler_stops = 0;
 

@@ -29,6 +29,8 @@ Device& Device::get() {
     d->legacy_stream.legacy = true;
     d->fail_allocation = environment_number("CUDASIM_FAIL_ALLOCATION", 0);
     d->fail_launch = environment_number("CUDASIM_FAIL_LAUNCH", 0);
+    d->lose_device = environment_number("CUDASIM_LOSE_DEVICE", 0);
+    d->refuse_capture = environment_number("CUDASIM_REFUSE_CAPTURE", 0);
     return d;
   }();
   return *device;
@@ -103,8 +105,13 @@ void run_step(int type, const std::string& name, const std::function<void()>& wo
   Device& d = Device::get();
   if (d.lost != kSuccess) return;
   try {
-    if (type == static_cast<int>(NodeKind::Kernel) && d.fail_launch > 0 && --d.fail_launch == 0) {
-      throw Fault(kLaunchFailed, "injected failure of '" + name + "'");
+    if (type == static_cast<int>(NodeKind::Kernel)) {
+      if (d.fail_launch > 0 && --d.fail_launch == 0) {
+        throw Fault(kLaunchFailed, "injected failure of '" + name + "'");
+      }
+      if (d.lose_device > 0 && --d.lose_device == 0) {
+        throw Fault(kDeviceUnavailable, "injected loss of the device at '" + name + "'");
+      }
     }
     work();
   } catch (const Fault& f) {
@@ -118,6 +125,11 @@ Status submit_node(Stream* stream, std::unique_ptr<Node> node) {
   if (stream->capture != nullptr) {
     Capture& c = *stream->capture;
     if (c.status == 2) return kCaptureInvalidated;
+    if (d.refuse_capture > 0 && --d.refuse_capture == 0) {
+      d.invalidate(c);
+      complain("injected refusal to record '" + node->name + "'; the capture is invalid now");
+      return kCaptureUnsupported;
+    }
     auto& frontier = c.frontier[stream];
     node->dependencies.assign(frontier.begin(), frontier.end());
     std::shared_ptr<Node> shared = std::move(node);
@@ -311,6 +323,10 @@ CUDASIM_API void cudasim_fail_launch(int64_t n) {
   Lock lock(Device::get().mutex);
   Device::get().fail_launch = n;
 }
+CUDASIM_API void cudasim_refuse_capture(int64_t n) {
+  Lock lock(Device::get().mutex);
+  Device::get().refuse_capture = n;
+}
 CUDASIM_API void cudasim_lose_device(void) {
   Lock lock(Device::get().mutex);
   Device::get().lost = cudasim::kDeviceUnavailable;
@@ -338,7 +354,7 @@ CUDASIM_API void cudasim_reset(void) {
   d.default_pool = d.current_pool = nullptr;
   d.initialised = false;
   d.lost = cudasim::kSuccess;
-  d.fail_allocation = d.fail_launch = 0;
+  d.fail_allocation = d.fail_launch = d.lose_device = d.refuse_capture = 0;
   d.last_fault.clear();
   d.launches = d.profiler_starts = d.profiler_stops = 0;
   cudasim::context_stack.clear();

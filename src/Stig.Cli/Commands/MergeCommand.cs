@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Stig.Model.Imaging;
 using Stig.Model.Refinement;
 
 namespace Stig.Cli.Commands;
@@ -10,7 +11,7 @@ internal static class MergeCommand
     {
         InputArguments inputs = new();
         Option<string> output = new("--out") { Description = "The output folder of all shards.", HelpName = "DIR", Required = true };
-        Option<RefinedFormat> format = CommonOptions.Choice<RefinedFormat>("--format", "As the shards were refined with.");
+        Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format", "As the shards were refined with.");
         StigCommand command = new("merge",
             "Check that the manifests of all shards cover the images exactly, each refined once, and make one manifest of them.",
             "stig merge --out refined generated")

@@ -3,6 +3,7 @@ using Stig.Interop;
 using Stig.Model.Execution;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
+using Stig.Model.Translation;
 
 namespace Stig.Cli.Commands;
 
@@ -10,6 +11,8 @@ namespace Stig.Cli.Commands;
 internal static class RefineCommand
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250), JsonInterval = TimeSpan.FromSeconds(1);
+
+    private static readonly EncodeOptions Default = new();
 
     public static Command Create(Terminal terminal)
     {
@@ -23,8 +26,15 @@ internal static class RefineCommand
         Option<string> output = new("--out") { Description = "Folder for the refined images.", HelpName = "DIR", Required = true };
         Option<OutputRange> range = CommonOptions.Choice<OutputRange>("--output-range",
             "clamp: cut off values outside the range. stretch: scale each image to fill it, which changes contrast.");
-        Option<RefinedFormat> format = CommonOptions.Choice<RefinedFormat>("--format",
-            "png, or same: that of the input (JPEG loses some of the refinement).");
+        Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format",
+            "Format of the outputs; same: that of the input (JPEG loses some of the refinement).");
+        Option<FitPolicy> fit = CommonOptions.Choice<FitPolicy>("--fit",
+            "Sizes that the model does not take: pad by reflection and crop back, resize, or reject.");
+        Option<int> pngLevel = CommonOptions.NotNegative(Number("--png-level", "PNG's compression, 0 to 9.", Default.PngLevel));
+        Option<PngFilter> pngFilter = CommonOptions.Choice<PngFilter>("--png-filter", "PNG's prediction.");
+        Option<int> quality = CommonOptions.Positive(Number("--quality", "Quality of JPEG, 1 to 100.", Default.Quality));
+        Option<MetadataPolicy> metadata = CommonOptions.Choice<MetadataPolicy>("--metadata",
+            "keep: colour profile, EXIF and XMP. safe: nothing that tells of place or person. none: the colour profile only.");
         Option<int> batch = CommonOptions.Positive(new Option<int>("--batch")
         {
             Description = "Images of equal size that are refined together; never changes a result.",
@@ -59,6 +69,7 @@ internal static class RefineCommand
         Option<bool> quiet = new("--quiet") { Description = "Show neither progress nor summary; errors remain." };
         Option<bool> dryRun = new("--dry-run") { Description = "Say what would be done; read no image and write nothing." };
         Option<string> device = CommonOptions.Device();
+        Option<PrecisionChoice> precision = CommonOptions.Precision();
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
@@ -66,7 +77,7 @@ internal static class RefineCommand
             "find generated -name '*.png' -print0 | stig refine --model run/best.safetensors --out refined --null -",
             "stig refine --model run/best.safetensors --out refined --shard 3/8 generated")
         {
-            model, output, range, format, batch, noStamp, maxPixels, existing, durable, shard, maxFailures, progress, quiet, dryRun, device, threads,
+            model, output, range, format, fit, pngLevel, pngFilter, quality, metadata, batch, noStamp, maxPixels, existing, durable, shard, maxFailures, progress, quiet, dryRun, device, precision, threads,
         };
         inputs.AddTo(command);
         command.SetAction(parsed =>
@@ -80,6 +91,7 @@ internal static class RefineCommand
                 Format = parsed.GetValue(format),
                 Stamp = !parsed.GetValue(noStamp),
                 MaxPixels = Math.Min(parsed.GetValue(maxPixels), ImageCodec.MaxPixels),
+                Encoding = EncodingOf(parsed.GetValue(pngLevel), parsed.GetValue(pngFilter), parsed.GetValue(quality), parsed.GetValue(metadata)),
             };
             RefineJobOptions options = new()
             {
@@ -96,10 +108,14 @@ internal static class RefineCommand
                 .GetAwaiter().GetResult();
             using var refiners = new RefinerSet(devices, parsed.GetRequiredValue(model), new RefinerOptions
             {
+                Precision = parsed.GetValue(precision).Asked(),
                 OutputRange = parsed.GetValue(range),
                 Batch = parsed.GetValue(batch),
                 Warn = terminal.Warn,
             });
+            ModelArchitecture architecture = refiners.All[0].Model.Architecture;
+            codec = codec with { Fit = new ImageFit(parsed.GetValue(fit), architecture.Size, architecture.SizeMultiple) };
+            options = options with { Pipeline = options.Pipeline with { Codec = codec } };
             if (parsed.GetValue(dryRun))
             {
                 return Preview(terminal, refiners.All[0], listing, options, interruption.Token);
@@ -204,11 +220,17 @@ internal static class RefineCommand
 
     private static async Task ConsumeAsync(Terminal terminal, IAsyncEnumerable<ManifestEntry> entries)
     {
+        HashSet<string> warned = [];
         await foreach (ManifestEntry entry in entries)
         {
             if (entry.Error is string error)
             {
                 terminal.Error(JobReport.Printable(error));
+            }
+
+            foreach (string note in entry.Notes?.Where(warned.Add) ?? [])
+            {
+                terminal.Warn(JobReport.Printable($"{entry.Input}: {note} Further images of which this is true are in the manifest."));
             }
         }
     }
@@ -256,6 +278,18 @@ internal static class RefineCommand
             while (await source.MoveNextAsync());
         }
     }
+
+    private static EncodeOptions EncodingOf(int level, PngFilter filter, int quality, MetadataPolicy metadata) =>
+        level <= 9 && quality <= 100
+            ? Default with { PngLevel = level, PngFilter = filter, Quality = quality, Metadata = metadata }
+            : throw new UsageException(level > 9 ? $"--png-level is at most 9; it is {level}." : $"--quality is at most 100; it is {quality}.");
+
+    private static Option<int> Number(string name, string description, int value) => new(name)
+    {
+        Description = description,
+        HelpName = "N",
+        DefaultValueFactory = _ => value,
+    };
 
     private static Shard ShardOf(string? text)
     {

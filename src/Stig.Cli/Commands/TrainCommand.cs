@@ -147,7 +147,7 @@ internal static class TrainCommand
                 OutputFolder = folder,
                 Training = training,
                 Epochs = parsed.IsGiven(epochs) ? parsed.GetValue(epochs) : countsEpochs ? OfficialEpochs : 0,
-                Crop = parsed.GetValue(crop),
+                Crop = parsed.IsGiven(crop) ? parsed.GetValue(crop) : null,
                 Validation = parsed.IsGiven(validate) ? parsed.GetValue(validate) : null,
                 Interval = parsed.GetValue(interval),
                 Resume = resumes,

@@ -147,7 +147,10 @@ internal static unsafe class CudaCheck
         {
             (CudaResult status, long free) = memory();
             StatusText driver = CudaResultText.Describe(status);
-            if (driver.Kind == FailureKind.DeviceLost)
+
+            // Out of memory while a context is opened leaves the thread with the one before, which may be closed: no loss.
+            bool closed = text.Kind == FailureKind.OutOfMemory && status == CudaResult.ContextIsDestroyed;
+            if (driver.Kind == FailureKind.DeviceLost && !closed)
             {
                 return new DeviceLostException(
                     string.Create(CultureInfo.InvariantCulture, $"{message}. The driver reports {driver.Name} ({(int)status}): {driver.Sentence}."), failed);

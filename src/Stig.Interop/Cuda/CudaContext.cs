@@ -111,7 +111,13 @@ public sealed unsafe class CudaContext : IDisposable
         }
 
         nint handle;
-        Check(cuDevicePrimaryCtxRetain(&handle, device.Device), $"{device.DeviceName} ({device.Name})");
+        CudaResult status = cuDevicePrimaryCtxRetain(&handle, device.Device);
+        if (status == CudaResult.DeviceUnavailable)
+        {
+            throw InUse(device);
+        }
+
+        Check(status, $"{device.DeviceName} ({device.Name})", nameof(cuDevicePrimaryCtxRetain));
         CudaContext context = new(handle, device, owned: true);
         try
         {
@@ -273,6 +279,16 @@ public sealed unsafe class CudaContext : IDisposable
 
     internal void NoteRelease(string library, string function, string name, int code) =>
         releaseFailure = FormattableString.Invariant($"{library}: {function} returned {name} ({code})");
+
+    // Before there is a context, this code means the device's compute mode.
+    private static CudaUnavailableException InUse(CudaDeviceInfo device)
+    {
+        StatusText text = CudaResultText.Describe(CudaResult.DeviceUnavailable);
+        return new CudaUnavailableException(
+            $"{device.DeviceName} ({device.Name}) gives no context: another process has it for itself, or its compute mode prohibits any. "
+            + $"See `nvidia-smi -q -d COMPUTE`, wait for that process, or choose another device. (cuDevicePrimaryCtxRetain: {text.Name}, {(int)CudaResult.DeviceUnavailable})",
+            new FailedCall(CudaResultText.Library, nameof(cuDevicePrimaryCtxRetain), (int)CudaResult.DeviceUnavailable, text.Name));
+    }
 
     private void Close()
     {

@@ -16,7 +16,9 @@ namespace Stig.Model.Checkpoints;
 /// <param name="SpectralDistance">
 /// Log-frequency distance on the validation part at that step (unquantised); null when it was not measured.
 /// </param>
-public sealed record CheckpointInfo(ModelArchitecture Architecture, long Step, TrainingOptions? Training, double? SpectralDistance);
+/// <param name="Setup">What else decided the run; null when it was not trained here.</param>
+public sealed record CheckpointInfo(
+    ModelArchitecture Architecture, long Step, TrainingOptions? Training, double? SpectralDistance, RunSetup? Setup = null);
 
 /// <summary>
 /// Checkpoints: safetensors files with PyTorch's tensor names and order, and metadata (schema version, architecture, step,
@@ -42,6 +44,8 @@ public static class Checkpoint
     }
 
     /// <summary>Writes a checkpoint of what is in a store. The file appears complete or not at all.</summary>
+    /// <exception cref="CheckpointException">It cannot be written.</exception>
+    /// <exception cref="TrainingDivergedException">A tensor holds a value that is not finite; no such checkpoint is written.</exception>
     internal static void Save(string path, CheckpointInfo info, TensorStore store)
     {
         List<StoredTensor> tensors = [];
@@ -57,7 +61,15 @@ public static class Checkpoint
         using var writer = new SafeTensorsWriter(path, Metadata(info), tensors);
         foreach ((string name, Shape shape) in store.Shapes)
         {
-            writer.Write(name, store.Read(name));
+            float[] values = store.Read(name);
+            int wrong = Array.FindIndex(values, value => !float.IsFinite(value));
+            if (wrong >= 0)
+            {
+                throw new TrainingDivergedException(string.Create(CultureInfo.InvariantCulture,
+                    $"Training stopped after step {info.Step}: {name} holds {values[wrong]}. {path} was not written."));
+            }
+
+            writer.Write(name, values);
             if (IsRunningVariance(name))
             {
                 // PyTorch's count of the batches behind a running average; nothing here reads it.
@@ -154,6 +166,11 @@ public static class Checkpoint
             metadata["training"] = JsonSerializer.Serialize(info.Training, ModelJson.Default.TrainingOptions);
         }
 
+        if (info.Setup is not null)
+        {
+            metadata["setup"] = JsonSerializer.Serialize(info.Setup, ModelJson.Default.RunSetup);
+        }
+
         if (info.SpectralDistance is double distance)
         {
             metadata["spectral_distance"] = distance.ToString("R", CultureInfo.InvariantCulture);
@@ -181,15 +198,17 @@ public static class Checkpoint
         ModelArchitecture architecture = Parse(file, "architecture", ModelJson.Default.ModelArchitecture)
             ?? throw new CheckpointException($"{file.Path} does not say its architecture; it cannot be used.");
         TrainingOptions? training = Parse(file, "training", ModelJson.Default.TrainingOptions);
+        RunSetup? setup = Parse(file, "setup", ModelJson.Default.RunSetup);
         if (!Enum.IsDefined(architecture.Preset) || !Enum.IsDefined(architecture.Normalization) || architecture.Size is < 1 or > 65536
             || architecture.Width is < 0 or > 1024 || architecture.HasNetwork != architecture.Width > 0
-            || !double.IsFinite(architecture.ResidualGain) || (training is not null && training.Architecture != architecture))
+            || !double.IsFinite(architecture.ResidualGain) || (training is not null && training.Architecture != architecture)
+            || (setup is not null && (!Enum.IsDefined(setup.Crop) || setup.Validation < 0 || setup.Interval < 1)))
         {
-            throw new CheckpointException($"{file.Path} describes an impossible architecture: {architecture}.");
+            throw new CheckpointException($"{file.Path} describes an impossible architecture or run: {architecture}; {setup}.");
         }
 
         return long.TryParse(file.Metadata.GetValueOrDefault("step"), NumberStyles.None, CultureInfo.InvariantCulture, out long step)
-            ? new CheckpointInfo(architecture, step, training, Distance(file))
+            ? new CheckpointInfo(architecture, step, training, Distance(file), setup)
             : throw new CheckpointException($"{file.Path} does not say its training step; it is damaged.");
     }
 
@@ -222,4 +241,5 @@ public static class Checkpoint
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(ModelArchitecture))]
 [JsonSerializable(typeof(TrainingOptions))]
+[JsonSerializable(typeof(RunSetup))]
 internal sealed partial class ModelJson : JsonSerializerContext;

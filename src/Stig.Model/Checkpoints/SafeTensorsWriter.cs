@@ -145,8 +145,9 @@ public sealed class SafeTensorsWriter : IDisposable
         }
     }
 
+    // A file beyond what the file system or a limit on files allows is, to .NET, an argument out of range.
     private static bool IsFileTrouble(Exception error) =>
-        error is IOException or UnauthorizedAccessException or NotSupportedException;
+        error is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentOutOfRangeException;
 
     private CheckpointException Fail(Exception error)
     {

@@ -1,6 +1,9 @@
+using System.Text.Json.Serialization;
+
 namespace Stig.Model.Data;
 
 /// <summary>How an image of any size becomes a square one.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<CropMode>))]
 public enum CropMode
 {
     /// <summary>A square window at a position drawn anew each time. No pixel is changed, so the spectrum's artefacts stay as

@@ -80,16 +80,37 @@ public static class Device
         return usable.Length > 0 ? usable : [Resolve($"{CudaPrefix}0", purpose, out _)];
     }
 
+    /// <summary>The arithmetic that a device computes in when it is asked for one.</summary>
+    /// <param name="asked">The arithmetic that was asked for; null for the one that suits the device: bfloat16 on a GPU, float32 on the
+    /// CPU.</param>
+    /// <param name="device">What <see cref="Resolve"/> gave: "cpu" or "cuda:N".</param>
+    /// <exception cref="DeviceException">The device does not compute in it.</exception>
+    public static Precision ResolvePrecision(Precision? asked, string device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        if (device != Cpu)
+        {
+            return asked ?? Precision.Bf16;
+        }
+
+        return asked is null or Precision.F32
+            ? Precision.F32
+            : throw new DeviceException($"The CPU computes in f32 only, not in {asked.ToString()!.ToLowerInvariant()}. "
+                + "Use --precision f32 or auto, or a GPU (--device cuda:0).");
+    }
+
     /// <summary>Opens a device.</summary>
     /// <param name="name">As for <see cref="Resolve"/>.</param>
     /// <param name="purpose">What it is wanted for.</param>
     /// <param name="winograd">Whether convolutions may use Winograd on the CPU.</param>
-    /// <param name="precision">Arithmetic of the convolutions on a GPU; the CPU computes in float32.</param>
-    internal static Executor Open(string name, DevicePurpose purpose, bool winograd, Precision precision = Precision.F32)
+    /// <param name="precision">Arithmetic of the convolutions; null for the one that suits the device.</param>
+    /// <exception cref="DeviceException">The device cannot be used, or does not compute in that precision.</exception>
+    internal static Executor Open(string name, DevicePurpose purpose, bool winograd, Precision? precision = Precision.F32)
     {
         string resolved = Resolve(name, purpose, out _);
+        Precision arithmetic = ResolvePrecision(precision, resolved);
         return resolved == Cpu
             ? new CpuExecutor(new CpuOptions(winograd))
-            : new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), precision);
+            : new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), arithmetic);
     }
 }

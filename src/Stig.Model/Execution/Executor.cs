@@ -5,8 +5,16 @@ namespace Stig.Model.Execution;
 /// <summary>Runs graphs on a device. The CPU executor stands behind it; networks, losses and training know only this.</summary>
 internal abstract class Executor : IDisposable
 {
+    private readonly HashSet<string> told = [];
+
     /// <summary>The device as the user names it: "cpu", "cuda:0".</summary>
     public abstract string DeviceName { get; }
+
+    /// <summary>Receives what a user should know of how the executor computes, each sentence once; null drops it.</summary>
+    public Action<string>? Warn { get; set; }
+
+    /// <summary>What the last bits of results depend on: the device, and where it matters instruction set, library and threads.</summary>
+    public virtual string Arithmetic => DeviceName;
 
     /// <summary>Relative error of storing a value in a feature map: 0 for float32, 2^-9 for bfloat16.</summary>
     public virtual double FeatureRounding => 0;
@@ -30,6 +38,15 @@ internal abstract class Executor : IDisposable
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Passes a sentence on to <see cref="Warn"/>, unless it has been passed on before.</summary>
+    internal void Tell(string sentence)
+    {
+        if (told.Add(sentence))
+        {
+            Warn?.Invoke(sentence);
+        }
+    }
+
     /// <summary>Checks that a store has every parameter of a graph, in its shape.</summary>
     protected static void CheckParameters(Graph graph, TensorStore store)
     {
@@ -50,6 +67,14 @@ internal abstract class Executor : IDisposable
     protected abstract void Dispose(bool disposing);
 }
 
+/// <summary>An update met numbers that are not finite. The run ended there; what it had updated until then is not to be kept.</summary>
+/// <param name="node">The node of the update; the run ended with it.</param>
+/// <param name="message">What of which parameter is not finite.</param>
+internal sealed class NotFiniteException(Node node, string message) : Exception(message)
+{
+    public Node Node => node;
+}
+
 /// <summary>A compiled graph with its memory. Not for use by several threads at a time.</summary>
 internal abstract class Program : IDisposable
 {
@@ -60,6 +85,7 @@ internal abstract class Program : IDisposable
     public abstract void Write<T>(Value input, ReadOnlySpan<T> data) where T : unmanaged;
 
     /// <summary>Runs all nodes.</summary>
+    /// <exception cref="NotFiniteException">An update met numbers that are not finite.</exception>
     public abstract void Run();
 
     /// <summary>Copies an output of the graph out, in row-major order of its shape. Waits for the run.</summary>

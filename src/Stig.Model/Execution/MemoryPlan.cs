@@ -48,8 +48,8 @@ internal sealed class MemoryPlan
         return plan;
     }
 
-    // Nodes that an output or an update of a parameter depends on.
-    private static List<Node> LiveNodes(Graph graph)
+    /// <summary>Nodes that an output or an update of a parameter depends on, in order.</summary>
+    public static List<Node> LiveNodes(Graph graph)
     {
         bool[] live = new bool[graph.Values.Count];
         foreach (Value output in graph.Outputs.Values)

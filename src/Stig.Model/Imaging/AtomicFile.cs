@@ -24,8 +24,9 @@ internal static class AtomicFile
 
             File.Move(temporary, full, overwrite: true);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
+            // An argument out of range is what .NET makes of a file beyond what the file system or a limit on files allows.
             throw new IOException($"{full} cannot be written: {error.Message.TrimEnd('.')}. Check that the folder {folder} may be " +
                                   $"written to and has room, or choose another folder.{Discard(temporary)}", error);
         }

@@ -7,50 +7,100 @@ namespace Stig.Model.Imaging;
 /// <remarks>What a decoded image holds:
 /// <list type="bullet">
 /// <item>The content decides on the format, not the file's extension.</item>
-/// <item>Grey becomes three equal channels; palettes are expanded.</item>
+/// <item>Grey becomes three equal channels; palettes are expanded. Grey is written as grey again, see <see cref="Encode"/>.</item>
 /// <item>Opacity is kept apart in <see cref="RgbImage.Alpha"/>; colours are never multiplied by it.</item>
 /// <item>16 bits a channel (PNG) become 8 by rounding v / 257 to the nearest integer.</item>
-/// <item>EXIF orientation is applied, once: the image comes out upright, and files written here carry no orientation.</item>
+/// <item>EXIF orientation is applied, once: the image comes out upright, and files written here carry no other orientation.</item>
 /// <item>Values are those stored in the file. No profile, gamma or other colour-space transformation is applied.</item>
 /// <item>Of an animation, the first frame.</item>
 /// </list></remarks>
 public static class ImageCodec
 {
-    /// <summary>The largest pixel count that is decoded: 2^28.</summary>
+    /// <summary>The largest pixel count that can be decoded: 2^28.</summary>
     public const long MaxPixels = 1L << 28;
 
-    /// <summary>The version of the native library behind the codecs, Skia; loads it.</summary>
+    // A file holds at most 8 bytes a pixel (16 bits, four channels), and beside them profiles, previews and the like.
+    private const int BytesPerPixel = 8, BytesBeside = 64 << 20;
+
+    /// <summary>The version of the native library behind the decoders, Skia; loads it.</summary>
     /// <exception cref="TypeInitializationException">It cannot be loaded; the inner exception says why.</exception>
     /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
     public static string LibraryVersion => SkiaSharpVersion.Native.ToString();
 
-    // 4:4:4 and high quality: chroma subsampling would cut the very frequencies that refinement works on.
-    private static readonly SKJpegEncoderOptions JpegOptions =
-        new(95, SKJpegEncoderDownsample.Downsample444, SKJpegEncoderAlphaOption.Ignore);
-
-    // One filter and the fastest compression: a third of the default's time, files a little larger.
-    private static readonly SKPngEncoderOptions PngOptions = new(SKPngEncoderFilterFlags.Sub, 1);
-
-    private static readonly SKWebpEncoderOptions WebpOptions = new(SKWebpEncoderCompression.Lossless, 100);
-
-    /// <summary>Reads an image file.</summary>
+    /// <summary>Reads an image file's pixels.</summary>
     /// <param name="path">The file.</param>
     /// <param name="maxPixels">Files that declare more pixels are refused before memory is taken,
     /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode"/> refuses its content.</exception>
-    public static RgbImage Load(string path, long maxPixels = MaxPixels)
+    public static RgbImage Load(string path, long maxPixels = MaxPixels) => Decode(ReadFile(path, maxPixels), path, maxPixels).Image;
+
+    /// <summary>Reads an image file's bytes.</summary>
+    /// <remarks>What is not a plain file (a folder, a pipe, a device) is refused without being opened, since to open it could wait
+    /// for ever.</remarks>
+    /// <param name="path">The file.</param>
+    /// <param name="maxPixels">Files longer than so many pixels can need are refused before memory is taken,
+    /// 1..<see cref="MaxPixels"/>.</param>
+    /// <exception cref="ImageFormatException">The file cannot be read, is empty, or is too long.</exception>
+    public static byte[] ReadFile(string path, long maxPixels = MaxPixels)
     {
-        byte[] encoded;
+        ArgumentNullException.ThrowIfNull(path);
+        CheckLimit(maxPixels);
         try
         {
-            encoded = File.ReadAllBytes(path);
+            var file = new FileInfo(path);
+            if (Directory.Exists(path))
+            {
+                throw new ImageFormatException($"{path}: cannot be read: it is a folder. Name the images in it, or remove it.");
+            }
+
+            // Pipes, sockets and devices have no length either.
+            if (file.Length == 0)
+            {
+                throw Empty(path);
+            }
+
+            long most = Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside);
+            return file.Length <= most
+                ? File.ReadAllBytes(path)
+                : throw new ImageFormatException($"{path}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
+                                                 "Scale it down, cut it into parts, or remove it.");
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is (IOException and not ImageFormatException) or UnauthorizedAccessException)
         {
             throw new ImageFormatException($"{path}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
         }
+    }
 
-        return Decode(encoded, path, maxPixels);
+    /// <summary>What the header of an image held in memory declares; its pixels are not looked at.</summary>
+    /// <param name="encoded">The whole content of a PNG, JPEG, WebP or BMP file.</param>
+    /// <param name="name">What to call the image in messages, usually its path.</param>
+    /// <param name="maxPixels">Content that declares more pixels is refused, 1..<see cref="MaxPixels"/>.</param>
+    /// <exception cref="ImageFormatException">The content is empty, of another format, cut short in its header, or too
+    /// large.</exception>
+    public static ImageHeader Identify(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
+    {
+        CheckLimit(maxPixels);
+        if (encoded.IsEmpty)
+        {
+            throw Empty(name);
+        }
+
+        if (ImageHeaders.FormatOf(encoded) is not { } format)
+        {
+            throw new ImageFormatException(ImageHeaders.ForeignName(encoded) is { } foreign
+                ? $"{name}: holds a {foreign} image. Convert it to PNG, JPEG, WebP or BMP."
+                : $"{name}: is not a PNG, JPEG, WebP or BMP image, or breaks off within its header. " +
+                  "Replace it by an image of one of these formats, or remove it.");
+        }
+
+        if (ImageHeaders.Read(encoded, format) is not { } header)
+        {
+            throw new ImageFormatException($"{name}: the header of the {ImageFormats.Name(format)} image is damaged or breaks off. " +
+                                           "Copy or generate it again, or remove it.");
+        }
+
+        CheckSize(header.Width, header.Height, name, maxPixels);
+        return header;
     }
 
     /// <summary>Decodes an image held in memory.</summary>
@@ -60,41 +110,51 @@ public static class ImageCodec
     /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The content is empty, of another format, damaged, cut short or too
     /// large.</exception>
-    public static unsafe RgbImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
+    public static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(maxPixels, MaxPixels);
-        if (encoded.IsEmpty)
-        {
-            throw new ImageFormatException($"{name}: is empty (0 bytes). Copy or generate it again, or remove it.");
-        }
-
+        ImageHeader header = Identify(encoded, name, maxPixels);
+        ImageMetadata metadata = ImageMetadata.Empty;
         fixed (byte* start = encoded)
         {
             using SKData data = SKData.Create((nint)start, encoded.Length);
             using SKCodec? codec = SKCodec.Create(data);
             if (codec is null)
             {
-                throw new ImageFormatException($"{name}: is not a PNG, JPEG, WebP or BMP image, or breaks off within its header. " +
-                                               "Replace it by an image of one of these formats, or remove it.");
+                throw Damaged(header.Format, name, "its header");
             }
 
-            SKEncodedImageFormat format = codec.EncodedFormat;
-            if (format is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp
-                               or SKEncodedImageFormat.Bmp))
-            {
-                throw new ImageFormatException($"{name}: holds a {FormatName(format)} image. Convert it to PNG, JPEG, WebP or BMP.");
-            }
-
-            (int width, int height) = (codec.Info.Width, codec.Info.Height);
-            if ((long)width * height > maxPixels)
-            {
-                throw new ImageFormatException($"{name}: declares {width} x {height} pixels, more than the {maxPixels} that are read. " +
-                                               "Scale it down or cut it into parts.");
-            }
-
-            return Read(codec, encoded, name, width, height);
+            // The header was read here; that the decoder takes it for the same is made sure of before its buffer is taken.
+            CheckSize(codec.Info.Width, codec.Info.Height, name, maxPixels);
+            return new DecodedImage(Read(codec, encoded, header, name, (int)codec.EncodedOrigin), new ImageSource(header, metadata));
         }
+    }
+
+    /// <summary>Encodes an image.</summary>
+    /// <remarks>A grey source gives a grey image: the rounded mean of the three channels, in PNG and JPEG as one channel, in WebP as
+    /// three equal ones. What has no place in the format is left out and noted.</remarks>
+    /// <param name="image">The image.</param>
+    /// <param name="format">PNG, JPEG or WebP.</param>
+    /// <param name="options">How; null for the defaults.</param>
+    /// <param name="source">What the image was made from, whose metadata go over; null where there is none.</param>
+    /// <param name="stamp">What the file says of how it was made; null for nothing.</param>
+    /// <exception cref="ArgumentException">The format is not written, an option is out of range, or a text of the stamp cannot be
+    /// stored.</exception>
+    /// <exception cref="IOException">The format cannot hold an image of that size.</exception>
+    public static EncodedImage Encode(RgbImage image, ImageFormat format, EncodeOptions? options = null, ImageSource? source = null,
+                                      ImageStamp? stamp = null)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        options ??= new EncodeOptions();
+        options.Validate();
+        bool grey = source?.Header.Kind == SampleKind.Grey;
+        byte[] bytes = format switch
+        {
+            ImageFormat.Png => PngEncoder.Encode(image, grey, options, []),
+            ImageFormat.Jpeg => SkiaEncoder.Jpeg(image, grey, options),
+            ImageFormat.Webp => SkiaEncoder.Webp(image, options),
+            _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Images are written as PNG, JPEG or WebP."),
+        };
+        return new EncodedImage(bytes, []);
     }
 
     /// <summary>Writes an image; the extension (.png, .jpg, .jpeg or .webp, in any case) decides on the format.</summary>
@@ -110,58 +170,40 @@ public static class ImageCodec
     {
         ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(image);
-        AtomicFile.Write(path, Encode(path, image, texts));
-    }
-
-    /// <summary>The bytes that <see cref="Save"/> writes.</summary>
-    internal static byte[] Encode(string path, RgbImage image, IReadOnlyList<KeyValuePair<string, string>>? texts)
-    {
-        byte[] encoded = Encode(path, image);
-        bool stored = texts is { Count: > 0 } && Path.GetExtension(path).Equals(".png", StringComparison.OrdinalIgnoreCase);
-        return stored ? PngText.Add(encoded, texts!) : encoded;
-    }
-
-    private static unsafe byte[] Encode(string path, RgbImage image)
-    {
-        string extension = Path.GetExtension(path);
-        var info = new SKImageInfo(image.Width, image.Height, SKColorType.Rgba8888,
-                                   image.Alpha is null ? SKAlphaType.Opaque : SKAlphaType.Unpremul);
-        byte[] interleaved = ArrayPool<byte>.Shared.Rent(info.BytesSize);
-        try
+        if (ImageFormats.OfExtension(path) is not { } format || format == ImageFormat.Bmp)
         {
-            for (int i = 0, o = 0, pixel = 0; i < image.Pixels.Length; i += 3, o += 4, pixel++)
-            {
-                interleaved[o] = image.Pixels[i];
-                interleaved[o + 1] = image.Pixels[i + 1];
-                interleaved[o + 2] = image.Pixels[i + 2];
-                interleaved[o + 3] = image.Alpha is null ? byte.MaxValue : image.Alpha[pixel];
-            }
-
-            fixed (byte* start = interleaved)
-            {
-                using var pixels = new SKPixmap(info, (nint)start, info.RowBytes);
-                using SKData? data = extension.ToUpperInvariant() switch
-                {
-                    ".PNG" => pixels.Encode(PngOptions),
-                    ".JPG" or ".JPEG" => pixels.Encode(JpegOptions),
-                    ".WEBP" => pixels.Encode(WebpOptions),
-                    _ => throw new ArgumentException($"{path}: images are written as .png, .jpg or .webp, not as '{extension}'.",
-                                                     nameof(path)),
-                };
-                return data is not null
-                    ? data.ToArray()
-                    : throw new IOException($"{path}: an image of {image.Width} x {image.Height} pixels cannot be stored in this " +
-                                            "format. Write .png.");
-            }
+            throw new ArgumentException($"{path}: images are written as .png, .jpg or .webp, not as '{Path.GetExtension(path)}'.",
+                                        nameof(path));
         }
-        finally
+
+        byte[] encoded = Encode(image, format).Bytes;
+        AtomicFile.Write(path, format == ImageFormat.Png && texts is { Count: > 0 } ? PngText.Add(encoded, texts) : encoded);
+    }
+
+    private static void CheckLimit(long maxPixels)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxPixels, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(maxPixels, MaxPixels);
+    }
+
+    private static void CheckSize(int width, int height, string name, long maxPixels)
+    {
+        if ((long)width * height > maxPixels)
         {
-            ArrayPool<byte>.Shared.Return(interleaved);
+            throw new ImageFormatException($"{name}: declares {width} x {height} pixels, more than the {maxPixels} that are read. " +
+                                           "Scale it down or cut it into parts, or raise the limit.");
         }
     }
 
-    private static unsafe RgbImage Read(SKCodec codec, ReadOnlySpan<byte> encoded, string name, int width, int height)
+    private static ImageFormatException Empty(string name) =>
+        new($"{name}: is empty (0 bytes) or no plain file. Copy or generate it again, or remove it.");
+
+    private static ImageFormatException Damaged(ImageFormat format, string name, string what) =>
+        new($"{name}: the {ImageFormats.Name(format)} image is damaged ({what}). Copy or generate it again, or remove it.");
+
+    private static unsafe RgbImage Read(SKCodec codec, ReadOnlySpan<byte> encoded, ImageHeader header, string name, int orientation)
     {
+        (int width, int height) = (codec.Info.Width, codec.Info.Height);
         // Without a target colour space Skia leaves the values alone.
         var info = new SKImageInfo(width, height, SKColorType.Rgba8888, SKAlphaType.Unpremul, null);
         byte[] interleaved = ArrayPool<byte>.Shared.Rent(info.BytesSize);
@@ -174,24 +216,23 @@ public static class ImageCodec
             }
 
             if (result == SKCodecResult.IncompleteInput
-                || (result == SKCodecResult.Success && !EncodedImage.IsComplete(encoded, codec.EncodedFormat)))
+                || (result == SKCodecResult.Success && !EndMarks.IsComplete(encoded, header.Format)))
             {
-                throw new ImageFormatException($"{name}: the {FormatName(codec.EncodedFormat)} image breaks off before its end. " +
+                throw new ImageFormatException($"{name}: the {ImageFormats.Name(header.Format)} image breaks off before its end. " +
                                                "Copy or generate it again, or remove it.");
             }
 
             if (result != SKCodecResult.Success)
             {
-                throw new ImageFormatException($"{name}: the {FormatName(codec.EncodedFormat)} image is damaged ({result}). " +
-                                               "Copy or generate it again, or remove it.");
+                throw Damaged(header.Format, name, result.ToString());
             }
 
-            if (codec.EncodedFormat == SKEncodedImageFormat.Png && DeepPng.Is16Bit(encoded))
+            if (header.Format == ImageFormat.Png && header.Bits == 16)
             {
                 DeepPng.Decode(encoded, interleaved, width, height);
             }
 
-            return Arrange(interleaved, width, height, codec.EncodedOrigin, codec.Info.AlphaType != SKAlphaType.Opaque);
+            return Arrange(interleaved, width, height, orientation, codec.Info.AlphaType != SKAlphaType.Opaque);
         }
         finally
         {
@@ -201,17 +242,17 @@ public static class ImageCodec
 
     // Parts colour and opacity, and turns the image upright. The eight EXIF orientations are the walks through the stored image
     // that start in one of its corners and go along rows or along columns; a walk is its start and two strides.
-    private static RgbImage Arrange(byte[] interleaved, int width, int height, SKEncodedOrigin origin, bool hasAlpha)
+    private static RgbImage Arrange(byte[] interleaved, int width, int height, int orientation, bool hasAlpha)
     {
-        (bool transposed, bool fromRight, bool fromBottom) = origin switch
+        (bool transposed, bool fromRight, bool fromBottom) = orientation switch
         {
-            SKEncodedOrigin.TopRight => (false, true, false),
-            SKEncodedOrigin.BottomRight => (false, true, true),
-            SKEncodedOrigin.BottomLeft => (false, false, true),
-            SKEncodedOrigin.LeftTop => (true, false, false),
-            SKEncodedOrigin.RightTop => (true, false, true),
-            SKEncodedOrigin.RightBottom => (true, true, true),
-            SKEncodedOrigin.LeftBottom => (true, true, false),
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, false, true),
+            7 => (true, true, true),
+            8 => (true, true, false),
             _ => (false, false, false),
         };
         int right = fromRight ? -1 : 1, down = fromBottom ? -width : width;
@@ -238,7 +279,4 @@ public static class ImageCodec
 
         return new RgbImage(outWidth, outHeight, pixels, alpha);
     }
-
-    private static string FormatName(SKEncodedImageFormat format) =>
-        format == SKEncodedImageFormat.Webp ? "WebP" : format.ToString().ToUpperInvariant();
 }

@@ -116,6 +116,54 @@ public sealed class RgbImage
         }
     }
 
+    /// <summary>The grey value of a pixel: the rounded mean of its channels.</summary>
+    internal static byte Grey(byte red, byte green, byte blue) => (byte)((red + green + blue + 1) / 3);
+
+    /// <summary>The image continued to the right and downwards by reflection, as in <see cref="ToPlanar(Span{float}, int, int, int, int)"/>;
+    /// without opacity. The image itself where it has that size.</summary>
+    /// <param name="width">At least the image's width.</param>
+    /// <param name="height">At least the image's height.</param>
+    internal RgbImage Extend(int width, int height)
+    {
+        if ((width, height) == (Width, Height))
+        {
+            return this;
+        }
+
+        var pixels = new byte[checked(3 * width * height)];
+        for (int row = 0; row < height; row++)
+        {
+            ReadOnlySpan<byte> source = Pixels.AsSpan(3 * Width * Reflect(row, Height), 3 * Width);
+            Span<byte> target = pixels.AsSpan(3 * width * row, 3 * width);
+            source.CopyTo(target);
+            for (int column = Width; column < width; column++)
+            {
+                source.Slice(3 * Reflect(column, Width), 3).CopyTo(target[(3 * column)..]);
+            }
+        }
+
+        return new RgbImage(width, height, pixels);
+    }
+
+    /// <summary>The image's upper left part, without opacity; the image itself where it has that size.</summary>
+    /// <param name="width">At most the image's width.</param>
+    /// <param name="height">At most the image's height.</param>
+    internal RgbImage Crop(int width, int height)
+    {
+        if ((width, height) == (Width, Height))
+        {
+            return this;
+        }
+
+        var pixels = new byte[3 * width * height];
+        for (int row = 0; row < height; row++)
+        {
+            Pixels.AsSpan(3 * Width * row, 3 * width).CopyTo(pixels.AsSpan(3 * width * row));
+        }
+
+        return new RgbImage(width, height, pixels);
+    }
+
     private static int Reflect(int index, int length)
     {
         if ((uint)index < (uint)length)

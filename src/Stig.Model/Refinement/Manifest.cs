@@ -56,6 +56,9 @@ public sealed record ManifestEntry
     /// <summary>"f32" where it was computed again in float32, because the first result was not finite.</summary>
     public string? Fallback { get; init; }
 
+    /// <summary>What of the input is missing in the output and why: opacity, content credentials, ...; null where nothing is.</summary>
+    public IReadOnlyList<string>? Notes { get; init; }
+
     /// <summary>Images that failed inside a tar shard; null for images.</summary>
     public int? Failures { get; init; }
 

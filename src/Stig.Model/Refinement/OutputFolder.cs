@@ -29,7 +29,7 @@ internal sealed class OutputFolder : IDisposable
         if (shard.Count == 1)
         {
             // Nobody else is here: notes of shards are those of killed ones.
-            foreach (string note in Directory.EnumerateFiles(Path.Combine(root, StateFolder), "refine-*.owner"))
+            foreach (string note in Directory.EnumerateFiles(Path.Combine(root, StateFolder), "refine-*.holder"))
             {
                 File.Delete(note);
                 killed = true;
@@ -98,7 +98,7 @@ internal sealed class OutputFolder : IDisposable
 
             Keep(temporary, name);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (IsOfTheDisk(error))
         {
             throw Failure(name, error, temporary);
         }
@@ -150,6 +150,9 @@ internal sealed class OutputFolder : IDisposable
             }
         }
     }
+
+    /// <summary>Whether an error is one of writing; an argument out of range is what .NET makes of a file beyond a limit on files.</summary>
+    public static bool IsOfTheDisk(Exception error) => error is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException;
 
     /// <summary>The failure to tell the user of, after what is left of the attempt has been removed.</summary>
     public IOException Failure(string name, Exception error, string? temporary = null)

@@ -9,24 +9,6 @@ internal static partial class Posix
 {
     private const int ReadOnly = 0, CloseOnExec = 0x80000;
 
-    // A named pipe without a writer would block whoever opens it; this constant and the next are Linux's.
-    private const int NonBlocking = 0x800;
-
-    /// <summary>Opens a file for reading; never waits for another process. Elsewhere than on Linux as the class library does.</summary>
-    /// <exception cref="IOException">It cannot be opened, or is a folder.</exception>
-    public static SafeFileHandle OpenForReading(string path)
-    {
-        if (!OperatingSystem.IsLinux())
-        {
-            return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        }
-
-        int descriptor = Open(path, ReadOnly | NonBlocking | CloseOnExec);
-        return descriptor >= 0
-            ? new SafeFileHandle(descriptor, ownsHandle: true)
-            : throw new IOException(Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));
-    }
-
     /// <summary>Makes the entries of a folder (a rename) survive a loss of power. Elsewhere than on Linux nothing is done.</summary>
     /// <exception cref="IOException">The system refused.</exception>
     public static void SyncFolder(string folder)

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Stig.Model.Imaging;
 
 namespace Stig.Model.Refinement;
 
@@ -125,6 +126,9 @@ public sealed record RefineOutcome(RefineItem Item, RefineStatus Status)
 
     /// <summary>Height in pixels; 0 where it was not decoded.</summary>
     public int Height { get; init; }
+
+    /// <summary>What of the input is missing in the output and why.</summary>
+    public IReadOnlyList<ImageNote> Notes { get; init; } = [];
 
     /// <summary>How it was computed; null where it was not.</summary>
     public string? Plan { get; init; }

@@ -238,7 +238,7 @@ public sealed class RefineJob : IDisposable
         {
             manifest.Add(entry);
         }
-        catch (IOException error)
+        catch (Exception error) when (OutputFolder.IsOfTheDisk(error))
         {
             throw output.Failure(Path.GetFileName(output.ManifestPath), error);
         }
@@ -288,6 +288,7 @@ public sealed class RefineJob : IDisposable
             Options = plan.Description,
             Plan = outcome.Plan,
             Fallback = outcome.FellBack ? "f32" : null,
+            Notes = outcome.Notes.Count > 0 ? [.. outcome.Notes.Select(note => note.Text)] : null,
             DecodeMs = outcome.Width > 0 ? Milliseconds(outcome.Seconds.Decode) : null,
             DeviceMs = computed ? Milliseconds(outcome.Seconds.Device) : null,
             EncodeMs = computed ? Milliseconds(outcome.Seconds.Encode) : null,

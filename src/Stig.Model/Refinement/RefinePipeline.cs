@@ -392,7 +392,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 if (item.Read!() is byte[] content)
                 {
                     outcome = outcome with { InputBytes = content.Length, InputHash = Convert.ToHexStringLower(SHA256.HashData(content)) };
-                    RgbImage image = codec.Decode(content, item.Place ?? item.Name);
+                    FittedImage image = codec.Decode(content, item.Place ?? item.Name);
                     long ticks = Stopwatch.GetTimestamp() - from;
                     outcome = outcome with { Width = image.Width, Height = image.Height, Seconds = (Seconds(ticks), 0, 0) };
                     loaded = new Loaded(outcome, image);
@@ -412,7 +412,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     {
                         loaded.Sequence = sequence++;
                         heldBytes += loaded.Bytes;
-                        (int, int) size = (loaded.Image.Width, loaded.Image.Height);
+                        (int, int) size = (loaded.Pixels.Width, loaded.Pixels.Height);
                         if (!groups.TryGetValue(size, out List<Loaded>? group))
                         {
                             groups.Add(size, group = []);
@@ -438,7 +438,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             long from = Stopwatch.GetTimestamp();
             try
             {
-                byte[] encoded = codec.Encode(loaded.Image, item.OutputName, loaded.Refiner!);
+                (byte[] encoded, IReadOnlyList<ImageNote> notes) = codec.Encode(loaded.Image, loaded.Pixels, item.OutputName, loaded.Refiner!);
                 item.Write?.Invoke(encoded);
                 outcome = outcome with
                 {
@@ -446,6 +446,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     Encoded = item.Write is null ? encoded : null,
                     OutputBytes = encoded.Length,
                     OutputHash = Convert.ToHexStringLower(SHA256.HashData(encoded)),
+                    Notes = notes,
                 };
             }
             catch (RefineItemException failure)
@@ -550,13 +551,13 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private void Refine(IImageRefiner refiner, List<Loaded> group)
         {
-            (int width, int height) = (group[0].Image.Width, group[0].Image.Height);
+            (int width, int height) = (group[0].Pixels.Width, group[0].Pixels.Height);
             int length = 3 * width * height;
             byte[] pixels = new byte[checked(group.Count * length)];
             var lanes = new LaneReport[group.Count];
             for (int i = 0; i < group.Count; i++)
             {
-                group[i].Image.Pixels.CopyTo(pixels, i * length);
+                group[i].Pixels.Pixels.CopyTo(pixels, i * length);
             }
 
             long from = Stopwatch.GetTimestamp();
@@ -564,7 +565,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             double seconds = Seconds(Stopwatch.GetTimestamp() - from);
             for (int i = 0; i < group.Count; i++)
             {
-                pixels.AsSpan(i * length, length).CopyTo(group[i].Image.Pixels);
+                group[i].Pixels = new RgbImage(width, height, pixels.AsSpan(i * length, length).ToArray());
                 group[i].Refiner = refiner;
                 group[i].Outcome = group[i].Outcome with
                 {
@@ -607,17 +608,20 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private static double Seconds(long ticks) => (double)ticks / Stopwatch.Frequency;
 
-        private sealed class Loaded(RefineOutcome outcome, RgbImage image)
+        private sealed class Loaded(RefineOutcome outcome, FittedImage image)
         {
             public RefineOutcome Outcome { get; set; } = outcome;
 
-            public RgbImage Image { get; } = image;
+            public FittedImage Image { get; } = image;
+
+            /// <summary>What goes to the model, and what comes from it.</summary>
+            public RgbImage Pixels { get; set; } = image.Working;
 
             public IImageRefiner? Refiner { get; set; }
 
             public long Sequence { get; set; }
 
-            public long Bytes => Image.Pixels.Length + (Image.Alpha?.Length ?? 0);
+            public long Bytes { get; } = image.Working.Pixels.Length + (image.Alpha?.Length ?? 0);
         }
     }
 }

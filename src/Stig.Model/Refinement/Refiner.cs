@@ -78,13 +78,13 @@ public sealed class Refiner : IImageRefiner
     /// <param name="modelPath">A checkpoint: <c>best.safetensors</c> or <c>last.safetensors</c> of a run, or any model file.</param>
     /// <param name="options">Device, output range, batch.</param>
     /// <exception cref="CheckpointException">The file is no checkpoint, damaged, or of another version.</exception>
-    /// <exception cref="DeviceException">The device cannot be used.</exception>
+    /// <exception cref="DeviceException">The device cannot be used, or does not compute in the precision asked for.</exception>
     public static Refiner Load(string modelPath, RefinerOptions? options = null)
     {
         options ??= new RefinerOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Batch, 1, nameof(options));
-        Executor executor = Execution.Device.Open(
-            options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision ?? Precision.F32);
+        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision);
+        executor.Warn = options.Warn;
         TensorStore store = executor.CreateStore();
         try
         {
@@ -229,6 +229,7 @@ public sealed class Refiner : IImageRefiner
         }
 
         WarnOfSize(height, width);
+        bool again = false;
         for (int start = 0; start < count;)
         {
             int limit = limits.GetValueOrDefault((height, width), options.Batch);
@@ -245,24 +246,29 @@ public sealed class Refiner : IImageRefiner
                 }
 
                 start += used;
+                again = false;
             }
             catch (Exception error) when (IsOutOfMemory(error))
             {
-                // Programs of other sizes hold memory too.
-                bool others = programs.Count > 0;
+                // Programs of other sizes hold memory too; without them even one image may fit that did not.
                 Forget();
                 if (planned > 1)
                 {
                     limits[(height, width)] = planned / 2;
                     options.Warn?.Invoke($"{Device} has too little memory for {planned} images of {width} x {height}; going on with {planned / 2}.");
                 }
-                else if (!others)
+                else if (!again)
+                {
+                    again = true;
+                }
+                else
                 {
                     if (!mayFail)
                     {
                         throw;
                     }
 
+                    again = false;
                     lanes[start++] = new(LaneFault.OutOfMemory, $"{Device} {Arithmetic} 1x{Channels}x{height}x{width}", false);
                 }
             }

@@ -18,7 +18,7 @@ public sealed record RefinerOptions
     /// <summary>Device: "auto", "cpu" or "cuda:N".</summary>
     public string Device { get; init; } = "auto";
 
-    /// <summary>Arithmetic of the convolutions; null for the one that suits the device: float32.</summary>
+    /// <summary>Arithmetic of the convolutions; null for the one that suits the device: bfloat16 on a GPU, float32 on the CPU.</summary>
     public Precision? Precision { get; init; }
 
     /// <summary>How refined images are brought into [0, 1].</summary>

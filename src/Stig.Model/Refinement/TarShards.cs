@@ -229,7 +229,7 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             shard.Flush();
             return shard.IsComplete ? Complete(shard, line) : [];
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (OutputFolder.IsOfTheDisk(error))
         {
             throw output.Failure(shard.Input.OutputName, error);
         }

@@ -50,6 +50,6 @@ internal static class LinePlot
         plot.Axes.Margins(0.02, 0.05);
         plot.Font.Set(ReportFont.Family);
         plot.Legend.FontName = ReportFont.Family;
-        AtomicFile.Write(path, plot.GetImageBytes(width, height, ImageFormat.Png));
+        AtomicFile.Write(path, plot.GetImageBytes(width, height, ScottPlot.ImageFormat.Png));
     }
 }

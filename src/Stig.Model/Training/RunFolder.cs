@@ -8,12 +8,19 @@ namespace Stig.Model.Training;
 
 /// <summary>
 /// The folder of a training run: <c>options.json</c>, <c>log.jsonl</c> (a line a step: every loss, the learning rate), <c>sheets/</c>,
-/// <c>last.safetensors</c>, <c>best.safetensors</c>. One run at a time holds it.
+/// <c>last.safetensors</c>, <c>best.safetensors</c>. One run at a time holds it (<c>run.lock</c>, <c>run.holder</c>).
 /// </summary>
 internal sealed class RunFolder : IDisposable
 {
     // Built on the generated context, because options of their own would look types up by reflection.
     private static readonly JsonSerializerOptions IndentedJson = new(ModelJson.Default.Options) { WriteIndented = true };
+
+    // Names of unfinished files: those of a checkpoint's writer and of AtomicFile.
+    private static readonly string[] Temporary =
+    [
+        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp",
+        Path.Combine("sheets", ".step-*.tmp"),
+    ];
 
     private readonly FolderLock held;
     private StreamWriter? log;
@@ -47,8 +54,17 @@ internal sealed class RunFolder : IDisposable
             throw new IOException($"{what} cannot be written ({e.Message}). Choose another folder or free this one.", e);
         }
 
-        var held = FolderLock.Take(Path.Combine(folder, "run.lock"), what);
-        var run = new RunFolder(folder, held);
+        var run = new RunFolder(folder, FolderLock.Take(Path.Combine(folder, "run.lock"), what));
+        try
+        {
+            run.Sweep();
+        }
+        catch
+        {
+            run.Dispose();
+            throw;
+        }
+
         bool hasRun = File.Exists(run.LastCheckpoint);
         if (hasRun != resume)
         {
@@ -64,16 +80,14 @@ internal sealed class RunFolder : IDisposable
     public string SheetPath(long step) => Path.Combine(Folder, "sheets", $"step-{step:D6}.png");
 
     /// <summary>Writes the run's options.</summary>
-    public void WriteOptions(TrainingRunOptions run, TrainingOptions training, int validation, string device)
+    public void WriteOptions(TrainingRunOptions run, TrainingOptions training, RunSetup setup)
     {
         var json = new JsonObject
         {
             ["program_version"] = ProgramVersion.Current,
             ["real"] = Path.GetFullPath(run.RealFolder),
             ["fake"] = Path.GetFullPath(run.FakeFolder),
-            ["crop"] = run.Crop.ToString().ToLowerInvariant(),
-            ["validation"] = validation,
-            ["device"] = device,
+            ["setup"] = JsonSerializer.SerializeToNode(setup, ModelJson.Default.RunSetup),
             ["training"] = JsonSerializer.SerializeToNode(training, ModelJson.Default.TrainingOptions),
         };
         AtomicFile.Write(Path.Combine(Folder, "options.json"),
@@ -115,8 +129,23 @@ internal sealed class RunFolder : IDisposable
 
     public void Dispose()
     {
-        log?.Dispose();
-        held.Dispose();
+        try
+        {
+            log?.Dispose();
+        }
+        finally
+        {
+            held.Dispose();
+        }
+    }
+
+    // What an earlier run left when it was killed while it wrote a file goes; nobody else writes here now.
+    private void Sweep()
+    {
+        foreach (string left in Temporary.SelectMany(pattern => Directory.GetFiles(Folder, pattern)))
+        {
+            File.Delete(left);
+        }
     }
 
     private static bool IsUpTo(string line, long step)

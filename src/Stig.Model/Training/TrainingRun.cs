@@ -6,8 +6,11 @@ using Stig.Model.Translation;
 
 namespace Stig.Model.Training;
 
-/// <summary>Training gave a loss that is not a number; the message names it and the step. The last good checkpoint is kept.</summary>
-public sealed class TrainingDivergedException(string message) : Exception(message);
+/// <summary>
+/// Training gave a loss, a gradient or a weight that is infinite or not a number; the message names it and the step. The last good checkpoint
+/// is kept.
+/// </summary>
+public sealed class TrainingDivergedException(string message, Exception? innerException = null) : Exception(message, innerException);
 
 /// <summary>Trains a model on two folders of images into a run folder.</summary>
 public static class TrainingRun
@@ -23,34 +26,45 @@ public static class TrainingRun
     /// <exception cref="DeviceException">The device cannot be used.</exception>
     /// <exception cref="IOException">The run folder cannot be written, is in use, or holds a run already.</exception>
     /// <exception cref="CheckpointException">The checkpoint to resume from cannot be used, or one cannot be written.</exception>
-    /// <exception cref="TrainingDivergedException">A loss is not a number.</exception>
+    /// <exception cref="TrainingDivergedException">A loss, a gradient or a weight is infinite or not a number.</exception>
     public static TrainingResult Run(TrainingRunOptions options, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         IReadOnlyList<ImageFile> realFiles = ImageFiles.FindIn(options.RealFolder);
         IReadOnlyList<ImageFile> fakeFiles = ImageFiles.FindIn(options.FakeFolder);
-        string device = Device.Resolve(options.Device, DevicePurpose.Training, out _);
-        TrainingOptions training = Complete(options, Math.Min(realFiles.Count, fakeFiles.Count));
+        int images = Math.Min(realFiles.Count, fakeFiles.Count);
+        TrainingOptions training = Complete(options, images);
         training.Validate();
+        using Executor executor = Device.Open(options.Device, DevicePurpose.Training, winograd: true);
         using RunFolder folder = RunFolder.Open(options.OutputFolder, options.Resume);
+        RunSetup? earlier = options.Resume ? Checkpoint.ReadInfo(folder.LastCheckpoint).Setup : null;
+        var setup = new RunSetup(
+            options.Crop ?? earlier?.Crop ?? CropMode.Random,
+            options.Validation ?? earlier?.Validation ?? DefaultValidation(images),
+            options.Interval > 0 ? options.Interval : earlier?.Interval ?? Math.Max(50, (training.Steps + 19) / 20),
+            realFiles.Count, fakeFiles.Count, RunSetup.HashNames(realFiles, fakeFiles), executor.Arithmetic);
+        if (earlier is not null)
+        {
+            setup.CheckResumed(earlier, folder.LastCheckpoint, options.Warn);
+        }
+
         var dataset = new UnpairedDataset(realFiles, fakeFiles, new DatasetOptions
         {
             Size = training.Size,
             Batch = training.Batch,
-            Crop = options.Crop,
+            Crop = setup.Crop,
             Seed = (ulong)training.Seed,
             OfficialPairing = training.Preset == Preset.Official,
             Report = options.Warn,
         });
-        int held = options.Validation ?? DefaultValidation(Math.Min(realFiles.Count, fakeFiles.Count));
         UnpairedDataset? validation = null;
-        if (held > 0)
+        if (setup.Validation > 0)
         {
-            (dataset, validation) = dataset.Split(held, (ulong)training.Seed);
+            (dataset, validation) = dataset.Split(setup.Validation, (ulong)training.Seed);
         }
 
-        using var run = new Running(options, training, folder, dataset, validation);
-        folder.WriteOptions(options, training, held, device);
+        using var run = new Running(options, training, setup, folder, dataset, validation, executor);
+        folder.WriteOptions(options, training, setup);
         return run.Run(cancellation);
     }
 
@@ -71,6 +85,7 @@ public static class TrainingRun
     {
         private readonly TrainingRunOptions options;
         private readonly TrainingOptions training;
+        private readonly RunSetup setup;
         private readonly RunFolder folder;
         private readonly UnpairedDataset dataset;
         private readonly Executor executor;
@@ -79,15 +94,18 @@ public static class TrainingRun
         private readonly Validator? validator;
         private double? bestDistance;
         private long bestStep;
+        private long saved;
 
         public Running(
-            TrainingRunOptions options, TrainingOptions training, RunFolder folder, UnpairedDataset dataset, UnpairedDataset? validation)
+            TrainingRunOptions options, TrainingOptions training, RunSetup setup, RunFolder folder, UnpairedDataset dataset,
+            UnpairedDataset? validation, Executor executor)
         {
             this.options = options;
             this.training = training;
+            this.setup = setup;
             this.folder = folder;
             this.dataset = dataset;
-            executor = Device.Open(options.Device, DevicePurpose.Training, winograd: true);
+            this.executor = executor;
             if (options.Resume)
             {
                 session = TrainingSession.Resume(folder.LastCheckpoint, executor, training);
@@ -145,60 +163,61 @@ public static class TrainingRun
             validator?.Dispose();
             session?.Dispose();
             store.Dispose();
-            executor.Dispose();
         }
 
         private long RunSteps(long steps, CancellationToken cancellation)
         {
-            long interval = options.Interval > 0 ? options.Interval : Math.Max(50, (steps + 19) / 20);
-            using var batches = new Prefetcher(dataset.Fill, dataset.BatchLength, session!.CompletedSteps);
+            saved = session!.CompletedSteps;
+            using var batches = new Prefetcher(dataset.Fill, dataset.BatchLength, session.CompletedSteps);
             while (session.CompletedSteps < steps && !cancellation.IsCancellationRequested)
             {
                 PrefetchedBatch batch = batches.Next();
-                session.Run(batch.Real.Span, batch.Fake.Span);
+                try
+                {
+                    session.Run(batch.Real.Span, batch.Fake.Span);
+                }
+                catch (TrainingDivergedException diverged)
+                {
+                    throw new TrainingDivergedException($"{diverged.Message} The last good weights are in {folder.LastCheckpoint}. "
+                        + "Try a lower --learning-rate.", diverged);
+                }
+
                 Dictionary<string, float> losses = session.LossNames.ToDictionary(name => name, session.Loss);
-                CheckFinite(losses);
                 long step = session.CompletedSteps;
-                bool last = step == steps || cancellation.IsCancellationRequested;
-                double? distance = last || step % interval == 0 ? Checkpointing(step) : null;
+                double? distance = step == steps || step % setup.Interval == 0 ? Checkpointing(step) : null;
                 var progress = new TrainingProgress(step, steps, session.LearningRate, losses, distance);
                 folder.Log(progress);
                 options.Progress?.Invoke(progress);
             }
 
+            if (session.CompletedSteps > saved)
+            {
+                // Cancelled. Saved only: what is measured, and so what is the best step, shall not depend on where a run was stopped.
+                Save(folder.LastCheckpoint, session.CompletedSteps, null);
+            }
+
             return session.CompletedSteps;
         }
 
-        // Measures the present weights, draws a sheet, saves them as the last ones and, if they are, as the best ones.
+        // Measures the present weights, draws a sheet, saves them as the best ones, if they are, and as the last ones. In this order, a run
+        // that is killed in between comes to this step again and finds the same.
         private double? Checkpointing(long step)
         {
             double? distance = validator?.Measure();
             validator?.SaveSheet(folder.SheetPath(step), $"{training.Preset} preset, step {step}, log-frequency distance {distance:F3}");
-            Save(folder.LastCheckpoint, step, distance);
             if (distance is double value && (bestDistance is null || value < bestDistance))
             {
-                (bestDistance, bestStep) = (value, step);
                 Save(folder.BestCheckpoint, step, distance);
+                (bestDistance, bestStep) = (value, step);
             }
 
+            Save(folder.LastCheckpoint, step, distance);
+            saved = step;
             return distance;
         }
 
         private void Save(string path, long step, double? distance) =>
-            Checkpoint.Save(path, new CheckpointInfo(training.Architecture, step, training, distance), store);
-
-        private void CheckFinite(Dictionary<string, float> losses)
-        {
-            foreach ((string name, float loss) in losses)
-            {
-                if (!float.IsFinite(loss))
-                {
-                    throw new TrainingDivergedException(
-                        $"Training stopped: {name} is {loss} at step {session!.CompletedSteps}. The last good weights are in "
-                        + $"{folder.LastCheckpoint}. Try a lower --learning-rate.");
-                }
-            }
-        }
+            Checkpoint.Save(path, new CheckpointInfo(training.Architecture, step, training, distance, setup), store);
 
         private float[] FitFilter()
         {

@@ -20,12 +20,13 @@ public sealed record TrainingRunOptions
     /// <summary>Passes over the smaller folder, when that decides the number of steps; 0 otherwise.</summary>
     public int Epochs { get; init; }
 
-    /// <summary>How images larger than the training size are brought to it.</summary>
-    public CropMode Crop { get; init; } = CropMode.Random;
+    /// <summary>How images larger than the training size are brought to it; null for the way of the run that is resumed, or else
+    /// <see cref="CropMode.Random"/>.</summary>
+    public CropMode? Crop { get; init; }
 
     /// <summary>
-    /// Images of each folder held out, whose spectral distance decides which step is the best; null for a tenth of the smaller folder (2 to
-    /// 32, none below 10 images), 0 for none.
+    /// Images of each folder held out, whose spectral distance decides which step is the best; null for as many as the run that is resumed
+    /// held out, or else a tenth of the smaller folder (2 to 32, none below 10 images); 0 for none.
     /// </summary>
     public int? Validation { get; init; }
 
@@ -35,7 +36,8 @@ public sealed record TrainingRunOptions
     /// <summary>Whether to go on from the run folder's last checkpoint.</summary>
     public bool Resume { get; init; }
 
-    /// <summary>Steps between validations, sample sheets and checkpoints; 0 for a twentieth of the run, at least 50 steps.</summary>
+    /// <summary>Steps between validations, sample sheets and checkpoints; 0 for those of the run that is resumed, or else a twentieth of the
+    /// run, at least 50 steps.</summary>
     public long Interval { get; init; }
 
     /// <summary>Receives warnings; null drops them.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Stig.Model.Checkpoints;
 using Stig.Model.Execution;
 using Stig.Model.Graphs;
@@ -15,6 +16,7 @@ internal sealed class TrainingSession : IDisposable
     private readonly Program program;
     private readonly TrainingGraph step;
     private readonly int[] random = new int[4];
+    private readonly string[] losses;
 
     private TrainingSession(TrainingOptions options, Executor executor, TensorStore store, long completedSteps)
     {
@@ -22,6 +24,7 @@ internal sealed class TrainingSession : IDisposable
         Store = store;
         CompletedSteps = completedSteps;
         step = new TrainingGraph(options);
+        losses = [.. step.LossNames.OrderBy(name => step.Values[name].Producer!.Index)];
         program = executor.Compile(step.Graph, store);
     }
 
@@ -88,6 +91,8 @@ internal sealed class TrainingSession : IDisposable
     }
 
     /// <summary>One step on a batch, [B, 3, S, S] each in [0, 1].</summary>
+    /// <exception cref="TrainingDivergedException">A loss, a gradient or an updated weight is not finite; the message names the first that
+    /// was computed. The state is not to be kept.</exception>
     public void Run(ReadOnlySpan<float> real, ReadOnlySpan<float> fake)
     {
         LearningRate = LearningRateSchedule.At(Options, CompletedSteps);
@@ -99,7 +104,18 @@ internal sealed class TrainingSession : IDisposable
         program.Write<float>(step.LearningRate, [(float)LearningRate]);
         program.Write<float>(step.Step, [CompletedSteps + 1]);
         program.Write<int>(step.Random!, random);
-        program.Run();
+        try
+        {
+            program.Run();
+        }
+        catch (NotFiniteException exception)
+        {
+            // A loss that went wrong before is where its gradients have it from.
+            ThrowUnlessFinite(exception.Node);
+            throw Diverged(exception.Message);
+        }
+
+        ThrowUnlessFinite(null);
         CompletedSteps++;
     }
 
@@ -110,4 +126,19 @@ internal sealed class TrainingSession : IDisposable
     {
         program.Dispose();
     }
+
+    // Checks the losses in the order of their computation, up to the node that the run ended with; null for all.
+    private void ThrowUnlessFinite(Node? end)
+    {
+        foreach (string name in losses.TakeWhile(name => end is null || step.Values[name].Producer!.Index < end.Index))
+        {
+            float loss = Loss(name);
+            if (!float.IsFinite(loss))
+            {
+                throw Diverged(string.Create(CultureInfo.InvariantCulture, $"{name} is {loss}"));
+            }
+        }
+    }
+
+    private TrainingDivergedException Diverged(string what) => new($"Training stopped in step {CompletedSteps + 1}: {what}.");
 }

@@ -1,5 +1,6 @@
 using Stig.Interop.Cuda;
 using Stig.Interop.Cuda.Loading;
+using Stig.Tests;
 
 namespace Stig.Interop.Tests.Cuda;
 
@@ -13,7 +14,7 @@ internal static class CudaMachine
 
     static CudaMachine()
     {
-        if (Environment.GetEnvironmentVariable(CudaSearch.PathVariable) is null && SimulatorFolder() is { } folder)
+        if (Environment.GetEnvironmentVariable(CudaSearch.PathVariable) is null && SimulatedCuda.BuiltFolder is { } folder)
         {
             Environment.SetEnvironmentVariable(CudaSearch.PathVariable, folder);
         }
@@ -50,23 +51,4 @@ internal static class CudaMachine
             }
         }
     }
-
-    private static string? SimulatorFolder()
-    {
-        DirectoryInfo? at = new(AppContext.BaseDirectory);
-        while (at is not null && !File.Exists(Path.Combine(at.FullName, "Stig.sln")))
-        {
-            at = at.Parent;
-        }
-
-        string? folder = at is null ? null : Path.Combine(at.FullName, "artifacts", "cudasim");
-        return folder is not null && File.Exists(Path.Combine(folder, "libcuda.so.1")) ? folder : null;
-    }
-}
-
-/// <summary>Tests that run something on a device: one at a time, since injected failures and call counts belong to the whole process.</summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public static class OneDeviceTestAtATime
-{
-    internal const string Name = "CUDA device";
 }

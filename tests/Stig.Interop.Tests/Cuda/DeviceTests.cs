@@ -1,6 +1,7 @@
 using System.Text;
 using Stig.Interop.Cuda;
 using Stig.Interop.Cuda.Loading;
+using Stig.Tests;
 
 namespace Stig.Interop.Tests.Cuda;
 

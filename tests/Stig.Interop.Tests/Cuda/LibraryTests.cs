@@ -3,6 +3,7 @@ using Stig.Interop.Cuda.Blas;
 using Stig.Interop.Cuda.Dnn;
 using Stig.Interop.Cuda.Fft;
 using Stig.Interop.Cuda.Loading;
+using Stig.Tests;
 
 namespace Stig.Interop.Tests.Cuda;
 

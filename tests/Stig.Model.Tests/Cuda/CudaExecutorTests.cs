@@ -14,6 +14,7 @@ using Stig.Tests;
 namespace Stig.Model.Tests.Cuda;
 
 /// <summary>Whole refinement programs on the simulated CUDA libraries, against the CPU executor.</summary>
+[Collection(OneDeviceTestAtATime.Name)]
 public sealed class CudaExecutorTests
 {
     private const int Size = 32;

@@ -5,14 +5,13 @@ using Stig.Model.Operations;
 
 namespace Stig.Model.Tests.Golden;
 
-/// <summary>A graph, its inputs and parameters, and what its values are compared with; runs on the CPU with direct
-/// convolutions.</summary>
+/// <summary>A graph, its inputs and parameters, and what its values are compared with.</summary>
 /// <param name="parameters">Values of a parameter, by name.</param>
 /// <param name="graph">The graph; a new one if none is given.</param>
-/// <param name="options">Options of the executor.</param>
-internal sealed class Evaluation(Func<string, float[]> parameters, Graph? graph = null, CpuOptions? options = null) : IDisposable
+/// <param name="executor">Where it runs; disposed at the end. On the CPU with direct convolutions if none is given.</param>
+internal sealed class Evaluation(Func<string, float[]> parameters, Graph? graph = null, Executor? executor = null) : IDisposable
 {
-    private readonly CpuExecutor executor = new(options);
+    private readonly Executor executor = executor ?? new CpuExecutor();
     private readonly List<Action<Program>> writes = [];
     private readonly List<Action<Program>> comparisons = [];
     private TensorStore? store;

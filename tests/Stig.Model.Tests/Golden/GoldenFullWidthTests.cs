@@ -25,7 +25,7 @@ public sealed class GoldenFullWidthTests
         using JsonDocument errors = JsonDocument.Parse(file.Text("float32_vs_float64_relative"));
         var generator = new NestedUNet(PaperWidth, Prefix: "");
         Dictionary<string, Shape> shapes = generator.Parameters().ToDictionary(spec => spec.Name, spec => spec.Shape);
-        using Evaluation run = new(name => FormulaWeights.Of(name, shapes[name]), options: new CpuOptions(winograd));
+        using Evaluation run = new(name => FormulaWeights.Of(name, shapes[name]), executor: new CpuExecutor(new CpuOptions(winograd)));
         Shape shape = file.ShapeOf("output");
         Value input = run.Input("input", TensorType.Float(shape), FormulaWeights.Noise("input", shape.Count));
         Tolerance Bound(string quantity) => new(Measure.RelativeL2,

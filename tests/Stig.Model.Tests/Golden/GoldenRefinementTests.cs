@@ -1,10 +1,14 @@
 using System.Globalization;
+using Stig.Model.Execution;
+using Stig.Model.Execution.Cpu;
+using Stig.Model.Execution.Cuda;
 using Stig.Model.Graphs;
 using Stig.Model.Imaging;
 using Stig.Model.Networks;
 using Stig.Model.Operations;
 using Stig.Model.Refinement;
 using Stig.Model.Translation;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Golden;
 
@@ -12,7 +16,24 @@ namespace Stig.Model.Tests.Golden;
 /// Oracle: the reference's inference on images of several sizes, one at a time, with a trained generator (file 08). Tolerance:
 /// <see cref="Tolerance"/>.
 /// </summary>
-public sealed class GoldenRefinementTests
+public sealed class GoldenRefinementTests : RefinementReference
+{
+    private protected override Executor Open() => new CpuExecutor();
+}
+
+/// <summary>The same on the CUDA executor.</summary>
+[Collection(OneDeviceTestAtATime.Name)]
+public sealed class CudaGoldenRefinementTests : RefinementReference
+{
+    private protected override Executor Open()
+    {
+        SimulatedCuda.Require();
+        return new CudaExecutor(0);
+    }
+}
+
+/// <summary>The comparisons, for each executor.</summary>
+public abstract class RefinementReference
 {
     [Fact]
     public void Refined_images_and_spectra_match()
@@ -21,7 +42,7 @@ public sealed class GoldenRefinementTests
         var check = new GoldenCheck(file);
         foreach (string image in file.Between("", ".input"))
         {
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Graph graph = run.Graph;
             Value input = run.Input(file, $"{image}.input");
             ModelArchitecture architecture = Architecture(file, input);
@@ -56,7 +77,7 @@ public sealed class GoldenRefinementTests
         using GoldenFile file = GoldenFolder.Open("08_evaluation");
         foreach ((int number, RgbImage expected) in Pictures(file, folder))
         {
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Value input = run.Input(file, $"img{number}.input");
             Value image = folder == "noise"
                 ? run.Graph.RangeNormalize(input, perImage: false).Normalized
@@ -83,7 +104,7 @@ public sealed class GoldenRefinementTests
         long[] table = colours.Integers("jet_table");
         foreach ((int number, RgbImage expected) in Pictures(file, folder))
         {
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Value input = run.Input(file, $"img{number}.input");
             Value image = tensor == "input_mag"
                 ? run.Graph.RangeNormalize(input, perImage: false).Normalized
@@ -106,8 +127,10 @@ public sealed class GoldenRefinementTests
         }
     }
 
+    private protected abstract Executor Open();
+
     private static ModelArchitecture Architecture(GoldenFile file, Value input) =>
-        new(Preset.Official, input.Shape.H, GoldenGeneratorTests.Generator(file).Width, NormalizationMode.Batch);
+        new(Preset.Official, input.Shape.H, GeneratorReference.Generator(file).Width, NormalizationMode.Batch);
 
     // The pictures of a folder, numbered like the images of the file.
     private static IEnumerable<(int Number, RgbImage Image)> Pictures(GoldenFile file, string folder)

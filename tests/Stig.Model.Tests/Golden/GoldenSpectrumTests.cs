@@ -1,15 +1,44 @@
+using Stig.Model.Execution;
+using Stig.Model.Execution.Cpu;
+using Stig.Model.Execution.Cuda;
 using Stig.Model.Graphs;
 using Stig.Model.Networks;
 using Stig.Model.Operations;
 using Stig.Model.Translation;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Golden;
 
 /// <summary>
 /// Oracle: the reference's spectrum, its inverse and their gradients (files 01, 01b). Tolerance: <see cref="Tolerance"/>.
 /// </summary>
-public sealed class GoldenSpectrumTests
+public sealed class GoldenSpectrumTests : SpectrumReference
 {
+    private protected override bool HasGradients => true;
+
+    private protected override Executor Open() => new CpuExecutor();
+}
+
+/// <summary>The same on the CUDA executor, forward.</summary>
+[Collection(OneDeviceTestAtATime.Name)]
+public sealed class CudaGoldenSpectrumTests : SpectrumReference
+{
+    private protected override bool HasGradients => false;
+
+    private protected override Executor Open()
+    {
+        SimulatedCuda.Require();
+        return new CudaExecutor(0);
+    }
+}
+
+/// <summary>The comparisons, for each executor.</summary>
+public abstract class SpectrumReference
+{
+    private protected abstract bool HasGradients { get; }
+
+    private protected abstract Executor Open();
+
     [Theory]
     [InlineData("01_spectrum", "fft_real")]
     [InlineData("01_spectrum", "fft_imag")]
@@ -37,7 +66,7 @@ public sealed class GoldenSpectrumTests
         var check = new GoldenCheck(file);
         foreach (string example in file.Between("", "." + quantity))
         {
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Value image = run.Input(file, $"{example}.image");
             Spectrum spectrum = Official.Analyze(run.Graph, image);
             Value inverse = run.Graph.RangeDenormalize(spectrum.Normalized, spectrum.Lo, spectrum.Hi, 2f, -1f);
@@ -83,14 +112,14 @@ public sealed class GoldenSpectrumTests
         foreach (string example in file.Between("", ".perturbed.magnitude"))
         {
             string part = $"{example}.perturbed";
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Value magnitude = run.Input(file, $"{part}.magnitude");
             float[] parts = [.. file.Floats($"{part}.phase")
                 .SelectMany(phase => new[] { (float)Math.Cos(phase), (float)Math.Sin(phase) })];
             Value phasor = run.Input("phasor", TensorType.Complex(magnitude.Shape), parts);
             Value image = Official.Synthesize(run.Graph, magnitude, phasor);
             run.Expect(check, $"{part}.polar2img", image);
-            run.ExpectGradients(check, image, run.Input(file, $"{part}.cotangent"), ($"{part}.grad_magnitude", magnitude));
+            ExpectGradients(run, check, image, run.Input(file, $"{part}.cotangent"), ($"{part}.grad_magnitude", magnitude));
             run.Run();
         }
 
@@ -105,17 +134,25 @@ public sealed class GoldenSpectrumTests
         foreach (string example in file.Between("", ".remag.image"))
         {
             string part = $"{example}.remag";
-            using Evaluation run = new(file.Floats);
+            using Evaluation run = new(file.Floats, executor: Open());
             Value image = run.Input(file, $"{part}.image");
             Value stretched = run.Graph.RangeNormalize(image, perImage: false).Normalized;
             Value magnitude = ScaledMagnitude(run.Graph, stretched);
             run.Expect(check, $"{part}.image_normalize", stretched);
             run.Expect(check, $"{part}.get_magnitude", magnitude);
-            run.ExpectGradients(check, magnitude, run.Input(file, $"{part}.cotangent"), ($"{part}.grad_image", image));
+            ExpectGradients(run, check, magnitude, run.Input(file, $"{part}.cotangent"), ($"{part}.grad_image", image));
             run.Run();
         }
 
         check.Finish();
+    }
+
+    private void ExpectGradients(Evaluation run, GoldenCheck check, Value value, Value cotangent, (string Tensor, Value Variable) gradient)
+    {
+        if (HasGradients)
+        {
+            run.ExpectGradients(check, value, cotangent, gradient);
+        }
     }
 
     // Size and width do not matter to the spectrum.

@@ -26,7 +26,7 @@ internal sealed class BatchWorkspace : IDisposable
     {
         byte[] pixels = new byte[3 * width * height];
         new Random(seed).NextBytes(pixels);
-        return ImageCodec.Encode("x.png", new RgbImage(width, height, pixels), null);
+        return ImageCodec.Encode(new RgbImage(width, height, pixels), ImageFormat.Png).Bytes;
     }
 
     /// <summary>Images of three sizes in folders of seven: 0/00000.png, 1/00001.png, ...</summary>

@@ -35,7 +35,7 @@ public sealed class InputListingTests : IDisposable
             string[] names = [.. Enumerable.Range(0, 8)
                 .Select(_ => "ab"[random.Next(2)] + string.Concat(Enumerable.Range(0, 1 + random.Next(3)).Select(_ => parts[random.Next(parts.Length)])))
                 .Distinct()];
-            RefineCodec codec = new() { Format = (RefinedFormat)(round % 2) };
+            RefineCodec codec = new() { Format = round % 2 == 0 ? OutputFormat.Png : OutputFormat.Same };
             string[] outputs = InputListing.OutputNames(names, codec);
             Assert.True(outputs.Distinct().Count() == names.Length, $"seed {seed}, round {round}: {string.Join(' ', names)}");
             int[] order = [.. Enumerable.Range(0, names.Length)];

@@ -135,7 +135,7 @@ public sealed class RefineJobTests : IDisposable
         workspace.Write("cut.png", good[..(good.Length / 2)]);
         workspace.Write("zero.jpg", []);
         workspace.Write("text.webp", "text, whatever its name says"u8.ToArray());
-        workspace.Write("tiny.png", ImageCodec.Encode("x.png", new RgbImage(1, 1, [1, 2, 3]), null));
+        workspace.Write("tiny.png", ImageCodec.Encode(new RgbImage(1, 1, [1, 2, 3]), ImageFormat.Png).Bytes);
         workspace.Write("notes.txt", good);
         byte[] bomb = [.. good];
         bomb[16] = 0x7F;
@@ -264,7 +264,7 @@ public sealed class RefineJobTests : IDisposable
         }
 
         Assert.Equal(3, (await workspace.RunAsync([new TestRefiner()], Options(Shard.Whole))).Progress.Refined);
-        Assert.Empty(Directory.GetFiles(Path.Combine(Out, ".stig"), "*.owner"));
+        Assert.Empty(Directory.GetFiles(Path.Combine(Out, ".stig"), "*.holder"));
     }
 
     [Fact]
@@ -278,7 +278,7 @@ public sealed class RefineJobTests : IDisposable
         SortedDictionary<string, string> tree = BatchWorkspace.Tree(Out);
 
         // As after a kill: a note of the owner, a temporary file, and a line cut short.
-        File.WriteAllText(Path.Combine(Out, ".stig", "refine.owner"), "process 1 on x\n2020-01-01T00:00:00Z\n");
+        File.WriteAllText(Path.Combine(Out, ".stig", "refine.holder"), "process 1 on x");
         File.WriteAllText(Path.Combine(Out, "2", ".stig-all-00000000-1.tmp"), "half");
         File.WriteAllText(manifest, string.Join('\n', lines[..^1]) + "\n" + lines[^1][..40]);
         RefineJobProgress progress = (await workspace.RunAsync([new TestRefiner()], options)).Progress;
@@ -361,7 +361,7 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(["a.json", "a.png", "b.png", "b.txt", "c.jpg.png", "c.png", "e.png"], refined.Select(member => member.Name));
         Assert.All(refined, member => Assert.Equal(time, member.Time));
         Assert.Equal("{}"u8.ToArray(), refined[0].Content);
-        Assert.Equal(ImageCodec.Decode(members[1].Content, "a").Pixels, ImageCodec.Decode(refined[1].Content, "a").Pixels);
+        Assert.Equal(ImageCodec.Decode(members[1].Content, "a").Image.Pixels, ImageCodec.Decode(refined[1].Content, "a").Image.Pixels);
         Assert.Equal("set/000.tar", entries[^1].Input);
         Assert.Equal(1, entries[^1].Failures);
         Assert.Equal((0, 1), ((await workspace.RunAsync([new TestRefiner()], options)).Progress is var again ? (again.Refined, again.Skipped) : default));
@@ -388,12 +388,17 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(["whole.tar"], BatchWorkspace.Tree(Out).Keys);
     }
 
-    // The simulated libraries' device: its memory is the test's to take. The oracle is a run with room enough.
+    // The third allocation belongs to the program of four lanes; what is left is done by programs of two and one. The oracle is a run with
+    // room enough.
     [Fact]
     public async Task Out_of_memory_on_a_GPU_halves_the_batch_and_goes_on()
     {
         SimulatedCuda.Require();
-        workspace.WriteInputs(9);
+        for (int i = 0; i < 9; i++)
+        {
+            workspace.Write($"{i}.png", BatchWorkspace.Png(i));
+        }
+
         List<string> warnings = [];
         RefinerOptions options = new() { Device = "cuda:0", Batch = 4, Warn = warnings.Add };
         using (Refiner refiner = Refiner.Load(workspace.Model, options))
@@ -401,16 +406,16 @@ public sealed class RefineJobTests : IDisposable
             await workspace.RunAsync([refiner], new RefineJobOptions { OutputFolder = workspace["room"] });
         }
 
-        warnings.Clear();
+        Assert.DoesNotContain(warnings, warning => warning.Contains("too little memory", StringComparison.Ordinal));
         using (Refiner refiner = Refiner.Load(workspace.Model, options))
         {
             FailAllocation(3);
             (List<ManifestEntry> entries, RefineJobProgress progress) = await workspace.RunAsync([refiner], new RefineJobOptions { OutputFolder = Out });
             Assert.Equal((9, 0), (progress.Refined, progress.Failed));
-            Assert.Contains(entries, entry => entry.Plan!.Contains(" 2x3x", StringComparison.Ordinal) || entry.Plan.Contains(" 1x3x", StringComparison.Ordinal));
+            Assert.All(entries, entry => Assert.Matches(" [12]x3x32x32$", entry.Plan));
         }
 
-        Assert.Contains(warnings, warning => warning.Contains("too little memory", StringComparison.Ordinal));
+        Assert.Single(warnings, warning => warning.Contains("too little memory for 4 images", StringComparison.Ordinal));
         Assert.Equal(BatchWorkspace.Tree(workspace["room"]), BatchWorkspace.Tree(Out));
     }
 

@@ -44,7 +44,7 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(result.BestDistance, best.SpectralDistance);
         Assert.True(best.SpectralDistance <= last.SpectralDistance);
         Assert.Empty(Directory.GetFiles(synthetic["run"], "*.tmp"));
-        Assert.False(File.Exists(Path.Combine(synthetic["run"], "run.owner")));
+        Assert.False(File.Exists(Path.Combine(synthetic["run"], "run.holder")));
     }
 
     [Fact]
@@ -59,30 +59,6 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(filter.BestDistance, start.BestDistance);
         Assert.True(filter.BestDistance < filter.InputDistance,
             $"the filter gave {filter.BestDistance}, the fakes as they are {filter.InputDistance}");
-    }
-
-    [Fact]
-    public void A_resumed_run_ends_with_the_bytes_of_an_undisturbed_one()
-    {
-        TrainingRunOptions whole = synthetic.Options(Preset.Default, "whole", steps: 5) with { Validation = 0 };
-        TrainingResult undisturbed = TrainingRun.Run(whole);
-
-        using var stop = new CancellationTokenSource();
-        TrainingRunOptions half = whole with
-        {
-            OutputFolder = synthetic["half"],
-            Progress = progress => { if (progress.Step == 3) { stop.Cancel(); } },
-        };
-        TrainingResult stopped = TrainingRun.Run(half, stop.Token);
-        Assert.False(stopped.Completed);
-        Assert.Equal(3, stopped.Steps);
-        TrainingResult resumed = TrainingRun.Run(half with { Resume = true, Progress = null });
-
-        Assert.True(resumed.Completed);
-        Assert.Equal(File.ReadAllBytes(undisturbed.LastCheckpoint), File.ReadAllBytes(resumed.LastCheckpoint));
-        Assert.Equal(
-            File.ReadAllText(Path.Combine(synthetic["whole"], "log.jsonl")),
-            File.ReadAllText(Path.Combine(synthetic["half"], "log.jsonl")));
     }
 
     [Fact]
@@ -118,7 +94,9 @@ public sealed class TrainingRunTests : IDisposable
         Exception? second = null;
         _ = TrainingRun.Run(options with { Progress = _ => second ??= Record.Exception(() => TrainingRun.Run(options)) });
 
-        Assert.Contains("in use", Assert.IsType<IOException>(second).Message, StringComparison.Ordinal);
+        string message = Assert.IsType<IOException>(second).Message;
+        Assert.Contains("in use", message, StringComparison.Ordinal);
+        Assert.Contains($"process {Environment.ProcessId} on {Environment.MachineName}, since ", message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -130,19 +108,6 @@ public sealed class TrainingRunTests : IDisposable
         TrainingRunOptions other = options with { Resume = true, Training = options.Training with { Width = 8 } };
         Assert.Contains("other options", Assert.Throws<CheckpointException>(() => TrainingRun.Run(other)).Message,
             StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void A_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_weights()
-    {
-        // A learning rate this large blows the weights up within a step or two.
-        TrainingRunOptions options = synthetic.Options(Preset.Official, "run", steps: 50);
-        options = options with { Training = options.Training with { LearningRate = 1e30 }, Validation = 0, Interval = 1000 };
-
-        TrainingDivergedException exception = Assert.Throws<TrainingDivergedException>(() => TrainingRun.Run(options));
-
-        Assert.Contains("loss_", exception.Message, StringComparison.Ordinal);
-        Assert.Equal(0, Checkpoint.ReadInfo(Path.Combine(synthetic["run"], "last.safetensors")).Step);
     }
 
     [Fact]

@@ -78,7 +78,7 @@ internal static class CudaResultText
         CudaResult.Deinitialized => new("CUDA_ERROR_DEINITIALIZED", "the driver is shutting down with the process"),
         CudaResult.StubLibrary => new("CUDA_ERROR_STUB_LIBRARY", "the loaded libcuda is the toolkit's stub for linking, not a driver"),
         CudaResult.CallRequiresNewerDriver => new("CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER", "the call needs a newer driver"),
-        CudaResult.DeviceUnavailable => new("CUDA_ERROR_DEVICE_UNAVAILABLE", "the device is in use by another process, or was taken away"),
+        CudaResult.DeviceUnavailable => new("CUDA_ERROR_DEVICE_UNAVAILABLE", "the device was taken away, or another process has it for itself; " + LostTail, FailureKind.DeviceLost),
         CudaResult.NoDevice => new("CUDA_ERROR_NO_DEVICE", "the driver sees no GPU"),
         CudaResult.InvalidDevice => new("CUDA_ERROR_INVALID_DEVICE", "there is no device of that number"),
         CudaResult.InvalidImage => new("CUDA_ERROR_INVALID_IMAGE", "the module is neither PTX nor a GPU binary"),

@@ -15,6 +15,16 @@ internal sealed class CpuExecutor(CpuOptions? options = null) : Executor
 {
     public override string DeviceName => "cpu";
 
+    public override string Arithmetic
+    {
+        get
+        {
+            NativeCoreInfo core = NativeCore.Info;
+            int threads = NativeCore.Threads;
+            return $"{DeviceName} ({core.IsaLevel}, oneDNN {core.DnnlVersion} for {core.DnnlIsa}) with {threads} {(threads == 1 ? "thread" : "threads")}";
+        }
+    }
+
     public override bool CanRun(Node node) => CpuKernels.Operations.Contains(node.Operation.GetType());
 
     public override TensorStore CreateStore() => new CpuTensorStore();

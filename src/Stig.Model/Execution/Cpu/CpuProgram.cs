@@ -82,6 +82,13 @@ internal sealed unsafe class CpuProgram : Program
         foreach ((Node node, CpuStep run) in steps)
         {
             CoreStatus status = run();
+            if (status == CoreStatus.NotFinite)
+            {
+                // The core's sentence begins with the name of the function.
+                string what = NativeCore.LastError();
+                throw new NotFiniteException(node, $"{node.Outputs[0].UpdatedParameter?.Name}: {what[(what.IndexOf(' ') + 1)..]}");
+            }
+
             if (status != CoreStatus.Ok)
             {
                 throw new NativeCoreException(status, $"{node.Name}: {NativeCore.LastError()}");

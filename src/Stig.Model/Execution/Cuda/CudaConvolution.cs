@@ -22,34 +22,15 @@ internal static class CudaConvolution
         int size = io.Layout.FeatureSize;
         DnnDataType type = size == 2 ? DnnDataType.BFloat16 : DnnDataType.Float32;
 
-        // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (a spectrum of three
-        // channels, a part of a joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result
-        // that belongs into a joined map is computed in the work area and copied.
+        // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (planar images, a part of a
+        // joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result that belongs into a
+        // joined map is computed in the work area and copied.
         int inputChannels = io.Layout.PaddedChannels(src.Shape.C);
         int outputChannels = io.Layout.PaddedChannels(dst.Shape.C);
-        bool inPlace = src.IsFeatures && inputChannels == src.Shape.C && src.Stride == inputChannels;
+        bool inPlace = io.FillsVectors(0);
         bool outPlace = dst.Stride == outputChannels;
         long inputBytes = inPlace ? 0 : Align((long)src.Shape.N * src.Pixels * inputChannels * size);
         long outputBytes = outPlace ? 0 : Align((long)dst.Shape.N * dst.Pixels * outputChannels * size);
-
-        DnnShape shape = program.Share(("convolution", operation, src.Shape, inputChannels, outputChannels, weights), () =>
-        {
-            CudaContext context = executor.Context;
-            DnnMathType math = executor.Precision == Precision.F32 ? DnnMathType.Fma : DnnMathType.Default;
-            return new DnnShape(
-                program.Own(DnnTensor.Create(context, type, src.Shape.N, inputChannels, src.Shape.H, src.Shape.W, inputChannels)),
-                program.Own(DnnFilter.Create(context, type, outputChannels, inputChannels, weights.H, weights.W)),
-                program.Own(DnnConvolution.Create(context, operation.Padding, operation.Stride, math)),
-                program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, outputChannels)));
-        });
-        DnnTensor biasShape = program.Share(("bias", outputChannels), () =>
-            program.Own(DnnTensor.Create(executor.Context, type, 1, outputChannels, 1, 1, outputChannels)));
-        DnnActivation identity = program.Share("identity", () => program.Own(DnnActivation.Create(executor.Context, DnnActivationMode.Identity)));
-
-        // With the identity cuDNN takes this algorithm only; it is the one that uses tensor cores on channels-last data.
-        const int Algorithm = (int)DnnForwardAlgorithm.ImplicitPrecompGemm;
-        long workspace = executor.Dnn.ForwardWorkspace(shape, Algorithm);
-        io.NeedScratch(inputBytes + outputBytes + workspace);
 
         CudaTensorStore.Entry entry = program.Entry(weightsValue);
         CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
@@ -59,6 +40,33 @@ internal static class CudaConvolution
             program.BeforeRun(made.Refresh);
             return made;
         });
+        DnnTensor? biasShape = biasEntry is null ? null : program.Share(("bias", outputChannels), () =>
+            program.Own(DnnTensor.Create(executor.Context, type, 1, outputChannels, 1, 1, outputChannels)));
+        DnnActivation Identity() => program.Share("identity", () => program.Own(DnnActivation.Create(executor.Context, DnnActivationMode.Identity)));
+        long pixels = dst.Rows;
+        void AddBias(ulong y) => KernelCall.ForItems(executor, "add" + (size == 2 ? "_bf16" : "_f32"), pixels * CudaKernels.Vectors(outputChannels, size))
+            .With(y).With(packed.Bias).With(y).With(pixels).With(1L).With((long)outputChannels).With((long)outputChannels).With((long)outputChannels)
+            .With((long)outputChannels).Queue();
+        Prepared prepared = program.Share(("convolution", operation, src.Shape, inputChannels, outputChannels, weights, biasShape is null), () =>
+        {
+            CudaContext context = executor.Context;
+            var shape = new DnnShape(
+                program.Own(DnnTensor.Create(context, type, src.Shape.N, inputChannels, src.Shape.H, src.Shape.W, inputChannels)),
+                program.Own(DnnFilter.Create(context, type, outputChannels, inputChannels, weights.H, weights.W)),
+                program.Own(DnnConvolution.Create(context, operation.Padding, operation.Stride, DnnMathType.Default)),
+                program.Own(DnnTensor.Create(context, type, dst.Shape.N, outputChannels, dst.Shape.H, dst.Shape.W, outputChannels)));
+            string name = $"{executor.Precision} {src.Shape.H}x{src.Shape.W} {inputChannels}->{outputChannels} {weights.H}x{weights.W}"
+                + $" stride {operation.Stride} padding {operation.Padding}{(biasShape is null ? "" : " bias")}";
+            ConvolutionMethod method = executor.Tuner.Choose(
+                new TunedConvolution(
+                    shape, biasShape, name, (long)src.Shape.N * src.Pixels * inputChannels * size, pixels * outputChannels * size,
+                    packed.Weights, packed.Bias, AddBias),
+                Identity);
+            return new Prepared(shape, method, executor.Dnn.ForwardWorkspace(shape, (int)method.Algorithm));
+        });
+        (DnnShape shape, ConvolutionMethod method, long workspace) = prepared;
+        int algorithm = (int)method.Algorithm;
+        io.NeedScratch(inputBytes + outputBytes + workspace);
 
         List<Action> actions = [];
         if (!src.IsFeatures)
@@ -71,10 +79,24 @@ internal static class CudaConvolution
             actions.Add(() => CudaKernels.CopyRows(executor, src, program.Scratch, inputChannels).Queue());
         }
 
-        actions.Add(() => executor.Dnn.ForwardBiasActivation(
-            shape, Algorithm, inPlace ? src.Address : program.Scratch, packed.Weights, biasShape, packed.Bias, identity,
-            outPlace ? dst.Address : program.Scratch + (ulong)inputBytes,
-            new DnnWorkspace(program.Scratch + (ulong)(inputBytes + outputBytes), workspace)));
+        ulong X() => inPlace ? src.Address : program.Scratch;
+        ulong Y() => outPlace ? dst.Address : program.Scratch + (ulong)inputBytes;
+        DnnWorkspace Workspace() => new(program.Scratch + (ulong)(inputBytes + outputBytes), workspace);
+        if (method.AddsBias)
+        {
+            DnnActivation identity = Identity();
+            actions.Add(() => executor.Dnn.ForwardBiasActivation(
+                shape, algorithm, X(), packed.Weights, biasShape!, packed.Bias, identity, Y(), Workspace()));
+        }
+        else
+        {
+            actions.Add(() => executor.Dnn.Forward(shape, algorithm, X(), packed.Weights, Y(), Workspace()));
+            if (biasShape is not null)
+            {
+                actions.Add(() => AddBias(Y()));
+            }
+        }
+
         if (!outPlace)
         {
             actions.Add(() => CudaKernels.CopyRows(
@@ -83,6 +105,8 @@ internal static class CudaConvolution
 
         return actions;
     }
+
+    private sealed record Prepared(DnnShape Shape, ConvolutionMethod Method, long Workspace);
 
     private static long Align(long bytes) => (bytes + 255) / 256 * 256;
 

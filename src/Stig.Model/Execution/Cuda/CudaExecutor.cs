@@ -12,6 +12,7 @@ internal sealed class CudaExecutor : Executor
 {
     private readonly CudaContext context;
     private DnnHandle? dnn;
+    private ConvolutionTuner? tuner;
 
     public CudaExecutor(int ordinal, Precision precision = Precision.F32)
     {
@@ -53,6 +54,18 @@ internal sealed class CudaExecutor : Executor
             }
 
             return dnn;
+        }
+    }
+
+    /// <summary>What chooses cuDNN's algorithms.</summary>
+    public ConvolutionTuner Tuner => tuner ??= new ConvolutionTuner(this);
+
+    /// <summary>Keeps what has been measured for later runs.</summary>
+    public void SaveChoices()
+    {
+        if (tuner?.Save() is string problem)
+        {
+            Tell($"Measured algorithms of convolutions are not kept, later runs measure them again: {problem}");
         }
     }
 

@@ -35,7 +35,9 @@ internal static class CudaKernels
         Register<BicubicUp2>((io, _) => [Resample("bicubic_up2", io, io.In(0).Shape)]);
         Register<LogSpectrum>(CudaSpectrum.Forward);
         Register<InverseSpectrum>(CudaSpectrum.Inverse);
-        Register<RangeNormalize>(NormalizeRange);
+        Register<ActivatedSum>((io, op) => [SumActivated(io, op)]);
+        Register<RangeNormalize>((io, op) => NormalizeRange(io, op.PerImage, (lo, hi) => ScaleRange("range_normalize_f32", io, lo, hi, op.PerImage, op.Scale, op.Offset)));
+        Register<RangeNormalizeToFeatures>((io, op) => NormalizeRange(io, op.PerImage, (lo, hi) => ScaleRangeToFeatures(io, lo, hi, op)));
         Register<RangeDenormalize>((io, op) => [ScaleRange("range_denormalize_f32", io, io.In(1).Address, io.In(2).Address, io.In(1).Shape.N > 1, op.Scale, op.Offset)]);
         Register<RingProfile>((io, op) => [Profile(io, op)]);
         Register<UnpackPixels>((io, _) => [Pixels("unpack_pixels", io)]);
@@ -126,6 +128,16 @@ internal static class CudaKernels
             .With(a.Stride).With(b.Stride).With(dst.Stride).Queue;
     }
 
+    private static Action SumActivated(CudaLowering io, ActivatedSum operation)
+    {
+        CudaView a = io.In(0);
+        CudaView b = io.In(1);
+        CudaView dst = io.Out();
+        return KernelCall.ForItems(io.Executor, "activated_sum" + dst.Suffix, dst.Rows * Vectors(dst.RowLength, dst.ElementSize))
+            .With(a.Address).With(b.Address).With(dst.Address).With(a.Rows).With(b.Rows).With(a.RowLength).With(a.Stride).With(b.Stride).With(dst.Stride)
+            .With((int)(operation.Inner ?? 0)).With(operation.Scale).With(operation.Offset).With(operation.Slope).Queue;
+    }
+
     private static Action RollImages(CudaLowering io, Roll operation)
     {
         CudaView src = io.In(0);
@@ -209,15 +221,15 @@ internal static class CudaKernels
             .With(src.Stride).With(dst.Stride).Queue;
     }
 
-    private static IEnumerable<Action> NormalizeRange(CudaLowering io, RangeNormalize operation)
+    private static IEnumerable<Action> NormalizeRange(CudaLowering io, bool perImage, Func<ulong, ulong, Action> scale)
     {
         CudaView src = io.In(0);
         long parts = Math.Max(1, (src.RowLength + ExtremesPart - 1) / ExtremesPart);
         io.NeedScratch(src.Rows * parts * 2 * sizeof(float));
         ulong lo = io.Out(1).Address;
         ulong hi = io.Out(2).Address;
-        long groups = operation.PerImage ? src.Rows : 1;
-        long count = operation.PerImage ? parts : src.Rows * parts;
+        long groups = perImage ? src.Rows : 1;
+        long count = perImage ? parts : src.Rows * parts;
         CudaProgram program = io.Program;
         CudaExecutor executor = io.Executor;
         return
@@ -226,8 +238,17 @@ internal static class CudaKernels
                 .With(src.Address).With(program.Scratch).With(src.Rows).With(src.RowLength).With(src.Stride).With(parts).Queue(),
             () => KernelCall.ForBlocks(executor, "range_extremes_final", groups)
                 .With(program.Scratch).With(lo).With(hi).With(groups).With(count).Queue(),
-            ScaleRange("range_normalize_f32", io, lo, hi, operation.PerImage, operation.Scale, operation.Offset),
+            scale(lo, hi),
         ];
+    }
+
+    private static Action ScaleRangeToFeatures(CudaLowering io, ulong lo, ulong hi, RangeNormalizeToFeatures operation)
+    {
+        CudaView src = io.In(0);
+        CudaView dst = io.Out();
+        return KernelCall.ForItems(io.Executor, "range_normalize_to_features" + dst.Suffix, dst.Rows * Vectors(dst.Room, dst.ElementSize))
+            .With(src.Address).With(lo).With(hi).With(dst.Address).With((long)src.Shape.N).With((long)src.Shape.C).With(src.Pixels).With(src.Stride)
+            .With(dst.Stride).With((long)dst.Room).With(operation.PerImage ? 1L : 0L).With(operation.Scale).With(operation.Offset).Queue;
     }
 
     private static Action ScaleRange(string entry, CudaLowering io, ulong lo, ulong hi, bool perImage, float scale, float offset)

@@ -1,5 +1,6 @@
 using Stig.Interop.Cuda;
 using Stig.Model.Graphs;
+using Stig.Model.Operations;
 
 namespace Stig.Model.Execution.Cuda;
 
@@ -32,6 +33,19 @@ internal sealed class CudaLowering(CudaProgram program, CudaExecutor executor, C
 
     /// <summary>Address of an output that nobody may read; 0 when nobody does.</summary>
     public CudaView? OptionalOut(int index) => program.Plan[Node.Outputs[index]] is null ? null : Out(index);
+
+    /// <summary>
+    /// Whether an input's pixels are whole vectors, with zeros in the channels beyond its own: nothing then stands between it and a
+    /// convolution.
+    /// </summary>
+    public bool FillsVectors(int index)
+    {
+        Value value = Node.Inputs[index];
+        CudaView view = In(index);
+        int channels = layout.PaddedChannels(value.Shape.C);
+        return view.IsFeatures && view.Stride == channels
+            && (channels == value.Shape.C || value.Producer?.Operation is RangeNormalizeToFeatures or Relayout { Layout: TensorLayout.FeatureMap });
+    }
 
     /// <summary>Asks for a work area; it is at <see cref="CudaProgram.Scratch"/> when the kernel runs, aligned to 256 bytes.</summary>
     public void NeedScratch(long bytes) => ScratchBytes = Math.Max(ScratchBytes, bytes);

@@ -5,12 +5,13 @@ using Stig.Model.Graphs;
 namespace Stig.Model.Execution.Cuda;
 
 /// <summary>
-/// A graph compiled for a GPU: an arena, a list of queued calls, and after the first run their recording, which is replayed. Weights in the
+/// A graph compiled for a GPU: rewritten for the kernels that there are, an arena, a list of queued calls, and after the first run their recording, which is replayed. Weights in the
 /// form that convolutions want are remade, outside the recording, when they have changed.
 /// </summary>
 internal sealed class CudaProgram : Program
 {
     private readonly Graph graph;
+    private readonly IReadOnlyDictionary<Value, Value> images;
     private readonly CudaTensorStore store;
     private readonly CudaExecutor executor;
     private readonly CudaLayout layout;
@@ -31,17 +32,18 @@ internal sealed class CudaProgram : Program
         this.store = store;
         this.executor = executor;
         layout = new CudaLayout(executor.Precision);
-        Plan = MemoryPlan.Create(graph, layout);
+        Graph fused = CudaFusion.Fuse(graph, out images);
+        Plan = MemoryPlan.Create(fused, layout);
         try
         {
             arena = Allocate(Plan.ArenaBytes);
-            foreach (Value input in graph.Inputs.Values)
+            foreach (Value input in fused.Inputs.Values)
             {
                 inputs.Add(input, Allocate(input.Type.ByteCount));
                 staging.Add(input, Own(PinnedMemory.Allocate(Context, input.Type.ByteCount, writeCombined: true)));
             }
 
-            foreach (Value output in graph.Outputs.Values.Distinct())
+            foreach (Value output in fused.Outputs.Values.Distinct())
             {
                 staging.TryAdd(output, Own(PinnedMemory.Allocate(Context, output.Type.ByteCount)));
             }
@@ -57,6 +59,7 @@ internal sealed class CudaProgram : Program
             }
 
             scratch = Allocate(lowering.ScratchBytes);
+            executor.SaveChoices();
         }
         catch
         {
@@ -81,7 +84,7 @@ internal sealed class CudaProgram : Program
     public override void Write<T>(Value input, ReadOnlySpan<T> data)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(data);
-        if (!inputs.TryGetValue(input, out DeviceMemory? memory))
+        if (!images.TryGetValue(input, out Value? image) || !inputs.TryGetValue(image, out DeviceMemory? memory))
         {
             throw new ArgumentException($"{input} is no input of this program.", nameof(input));
         }
@@ -92,7 +95,7 @@ internal sealed class CudaProgram : Program
         }
 
         using CudaContext.Scope scope = Context.Use();
-        PinnedMemory host = staging[input];
+        PinnedMemory host = staging[image];
 
         // The copy before this one may still be reading the staging memory.
         executor.Stream.Synchronize();
@@ -139,8 +142,8 @@ internal sealed class CudaProgram : Program
         }
 
         using CudaContext.Scope scope = Context.Use();
-        PinnedMemory host = staging[output];
-        CudaView view = View(output);
+        PinnedMemory host = staging[images[output]];
+        CudaView view = View(images[output]);
         if (view.IsFeatures)
         {
             using DeviceMemory plain = DeviceMemory.Allocate(Context, output.Type.ByteCount, executor.Stream);
@@ -229,6 +232,7 @@ internal sealed class CudaProgram : Program
         {
             // A library that cannot be recorded says so with a code of its own.
             CaptureRefusal = e.Message;
+            executor.Tell($"Runs are queued call by call, which is slower: they cannot be recorded ({e.Message})");
         }
     }
 

@@ -7,14 +7,9 @@ namespace Stig.Model.Imaging;
 /// <remarks>PNG (ISO/IEC 15948). Works on files that Skia has decoded without complaint, so their structure is sound.</remarks>
 internal static class DeepPng
 {
-    private const int HeaderEnd = 33;
-
     // Adam7 (8.2): first column, first row, column step, row step of each pass.
     private static readonly (int X, int Y, int StepX, int StepY)[] Passes =
         [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
-
-    /// <summary>Whether a PNG file stores 16 bits a channel.</summary>
-    public static bool Is16Bit(ReadOnlySpan<byte> encoded) => encoded.Length > HeaderEnd && encoded[24] == 16;
 
     /// <summary>Overwrites decoded pixels by the file's samples v as round(v / 257). Opacity given by a transparent colour
     /// (tRNS) stays as it is.</summary>

@@ -9,8 +9,6 @@ public static class PngText
 {
     private const int HeaderLength = 13, ChunkOverhead = 12, MaxKeywordLength = 79;
 
-    private static readonly uint[] Remainders = MakeRemainders();
-
     private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n'];
 
     /// <summary>The PNG data with a text chunk for each entry, in order, right after the header.</summary>
@@ -36,7 +34,7 @@ public static class PngText
             BinaryPrimitives.WriteInt32BigEndian(rest, content.Length);
             "tEXt"u8.CopyTo(rest[4..]);
             content.CopyTo(rest[8..]);
-            BinaryPrimitives.WriteUInt32BigEndian(rest[(8 + content.Length)..], Checksum(rest.Slice(4, 4 + content.Length)));
+            BinaryPrimitives.WriteUInt32BigEndian(rest[(8 + content.Length)..], Crc32.Of(rest.Slice(4, 4 + content.Length)));
             rest = rest[(content.Length + ChunkOverhead)..];
         }
 
@@ -59,7 +57,7 @@ public static class PngText
         {
             uint length = rest.Length >= ChunkOverhead ? BinaryPrimitives.ReadUInt32BigEndian(rest) : uint.MaxValue;
             if (length > rest.Length - ChunkOverhead
-                || Checksum(rest.Slice(4, 4 + (int)length)) != BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]))
+                || Crc32.Of(rest.Slice(4, 4 + (int)length)) != BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]))
             {
                 throw new ArgumentException("A chunk of the PNG image breaks off or has a wrong checksum.", nameof(png));
             }
@@ -89,33 +87,4 @@ public static class PngText
     }
 
     private static bool IsPrintable(char character) => character is (>= ' ' and <= '~') or (>= '\u00A1' and <= '\u00FF');
-
-    // CRC-32 of ISO 3309, as in annex D: reflected polynomial EDB88320, register preset and result inverted.
-    private static uint Checksum(ReadOnlySpan<byte> data)
-    {
-        uint remainder = uint.MaxValue;
-        foreach (byte value in data)
-        {
-            remainder = Remainders[(remainder ^ value) & 0xFF] ^ (remainder >> 8);
-        }
-
-        return ~remainder;
-    }
-
-    private static uint[] MakeRemainders()
-    {
-        uint[] table = new uint[256];
-        for (uint value = 0; value < table.Length; value++)
-        {
-            uint remainder = value;
-            for (int bit = 0; bit < 8; bit++)
-            {
-                remainder = (remainder & 1) != 0 ? 0xEDB88320 ^ (remainder >> 1) : remainder >> 1;
-            }
-
-            table[value] = remainder;
-        }
-
-        return table;
-    }
 }

@@ -1,20 +1,19 @@
 using System.Buffers.Binary;
-using SkiaSharp;
 
 namespace Stig.Model.Imaging;
 
 /// <summary>Finds out whether encoded image data goes on to its end mark.</summary>
 /// <remarks>A decoder is content once every pixel has some value. A progressive JPEG cut off after its first scan, or a PNG
 /// without the checksums at its end, passes for whole there although data are missing.</remarks>
-internal static class EncodedImage
+internal static class EndMarks
 {
     /// <summary>Whether the data, which decode, are all there.</summary>
-    public static bool IsComplete(ReadOnlySpan<byte> encoded, SKEncodedImageFormat format) => format switch
+    public static bool IsComplete(ReadOnlySpan<byte> encoded, ImageFormat format) => format switch
     {
-        SKEncodedImageFormat.Png => PngHasEnd(encoded),
-        SKEncodedImageFormat.Jpeg => JpegHasEnd(encoded),
+        ImageFormat.Png => PngHasEnd(encoded),
+        ImageFormat.Jpeg => JpegHasEnd(encoded),
         // WebP (RFC 9649), 2.4: the file's length without the first eight bytes stands in the second four.
-        SKEncodedImageFormat.Webp => encoded.Length >= 8L + BinaryPrimitives.ReadUInt32LittleEndian(encoded[4..]),
+        ImageFormat.Webp => encoded.Length >= 8L + BinaryPrimitives.ReadUInt32LittleEndian(encoded[4..]),
         _ => true,
     };
 

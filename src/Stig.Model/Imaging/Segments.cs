@@ -1,0 +1,121 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Stig.Model.Imaging;
+
+/// <summary>A chunk of PNG data.</summary>
+internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> content)
+{
+    public string Type { get; } = type;
+
+    public ReadOnlySpan<byte> Content { get; } = content;
+}
+
+/// <summary>The chunks of PNG data in order, up to the first that breaks off. Checksums are not looked at.</summary>
+/// <remarks>PNG (ISO/IEC 15948), 5.3: length, type, content, checksum.</remarks>
+internal ref struct PngChunks(ReadOnlySpan<byte> data)
+{
+    private ReadOnlySpan<byte> rest = data.Length > 8 ? data[8..] : [];
+
+    public PngChunk Current { get; private set; }
+
+    public readonly PngChunks GetEnumerator() => this;
+
+    public bool MoveNext()
+    {
+        if (rest.Length < 12 || BinaryPrimitives.ReadUInt32BigEndian(rest) > rest.Length - 12)
+        {
+            return false;
+        }
+
+        int length = BinaryPrimitives.ReadInt32BigEndian(rest);
+        Current = new PngChunk(Encoding.Latin1.GetString(rest.Slice(4, 4)), rest.Slice(8, length));
+        rest = rest[(12 + length)..];
+        return true;
+    }
+}
+
+/// <summary>A marker segment of JPEG data.</summary>
+internal readonly ref struct JpegSegment(byte marker, ReadOnlySpan<byte> content)
+{
+    public byte Marker { get; } = marker;
+
+    public ReadOnlySpan<byte> Content { get; } = content;
+}
+
+/// <summary>The marker segments of JPEG data that have a content, in order, up to the first scan's header, or the first that breaks
+/// off.</summary>
+/// <remarks>JPEG (ITU-T T.81), B.1.1: FF, marker, length, content; FF FF is fill.</remarks>
+internal ref struct JpegSegments(ReadOnlySpan<byte> data)
+{
+    private const byte StartOfScan = 0xDA;
+
+    private ReadOnlySpan<byte> rest = data.Length > 2 ? data[2..] : [];
+
+    public JpegSegment Current { get; private set; }
+
+    public readonly JpegSegments GetEnumerator() => this;
+
+    public bool MoveNext()
+    {
+        while (rest.Length >= 4 && rest[0] == 0xFF)
+        {
+            byte marker = rest[1];
+            if (marker == 0xFF)
+            {
+                rest = rest[1..];
+                continue;
+            }
+
+            if (marker is 0x01 or (>= 0xD0 and <= 0xD8))
+            {
+                rest = rest[2..];
+                continue;
+            }
+
+            int length = BinaryPrimitives.ReadUInt16BigEndian(rest[2..]);
+            if (length < 2 || length > rest.Length - 2)
+            {
+                return false;
+            }
+
+            Current = new JpegSegment(marker, rest[4..(2 + length)]);
+            rest = marker == StartOfScan ? [] : rest[(2 + length)..];
+            return true;
+        }
+
+        return false;
+    }
+}
+
+/// <summary>A chunk of WebP data.</summary>
+internal readonly ref struct RiffChunk(string type, ReadOnlySpan<byte> content)
+{
+    public string Type { get; } = type;
+
+    public ReadOnlySpan<byte> Content { get; } = content;
+}
+
+/// <summary>The chunks of WebP data in order. The last one may break off: its content is what there is.</summary>
+/// <remarks>WebP (RFC 9649), 2.3: type, length, content, padded to an even length.</remarks>
+internal ref struct RiffChunks(ReadOnlySpan<byte> data)
+{
+    private ReadOnlySpan<byte> rest = data.Length > 12 ? data[12..] : [];
+
+    public RiffChunk Current { get; private set; }
+
+    public readonly RiffChunks GetEnumerator() => this;
+
+    public bool MoveNext()
+    {
+        if (rest.Length < 8)
+        {
+            return false;
+        }
+
+        long length = Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(rest[4..]), rest.Length - 8);
+        Current = new RiffChunk(Encoding.Latin1.GetString(rest[..4]), rest.Slice(8, (int)length));
+        rest = rest[(int)Math.Min(rest.Length, 8 + length + (length & 1))..];
+        return true;
+    }
+}
