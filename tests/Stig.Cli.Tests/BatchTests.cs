@@ -31,7 +31,7 @@ public sealed class BatchTests(Workspace workspace)
         int killed = 0, half = 0;
         for (int i = 0; i < kills; i++)
         {
-            if (i % 4 == 3)
+            if (i % 4 == 3 && Directory.Exists(Out))
             {
                 Directory.Delete(Out, recursive: true);
             }
@@ -207,7 +207,7 @@ public sealed class BatchTests(Workspace workspace)
     {
         for (int i = 0; i < count; i++)
         {
-            ImageCodec.Save(Path.Combine(In, $"{i % 5}", $"{i:D5}.png"), SyntheticImages.GanLike(3, i, 32 + (i % 3)));
+            ImageCodec.Save(Path.Combine(In, $"{i % 5}", $"{i:D5}.png"), SyntheticImages.GanLike(3, i, 32 + (4 * (i % 3))));
         }
     }
 
