@@ -171,6 +171,35 @@ public sealed class BatchTests(Workspace workspace)
         Assert.Contains(wrong.ErrorLines, line => line.Contains("later.png", StringComparison.Ordinal));
     }
 
+    // Two simulated GPUs share one queue; which of them an image came to is chance, its bytes are not. The oracle is one of them alone.
+    [Fact]
+    public void All_GPUs_together_give_the_bytes_of_one()
+    {
+        SimulatedCuda.Require();
+        WriteInputs(40);
+        string one = Path.Combine(folder, "one");
+        foreach ((string device, string output) in (ValueTuple<string, string>[])[("cuda:0", one), ("cuda:all", Out)])
+        {
+            ProcessStartInfo info = new(DotNet,
+            [
+                Path.Combine(AppContext.BaseDirectory, "stig.dll"), "refine", "--model", workspace.FilterModel, "--out", output, "--quiet",
+                "--device", device, "--batch", "2", In,
+            ])
+            {
+                RedirectStandardError = true,
+            };
+            info.Environment["CUDASIM_DEVICE_COUNT"] = "2";
+            using Process process = Process.Start(info)!;
+            string error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.True(process.ExitCode == ExitCode.Success, $"{device}: exit code {process.ExitCode}: {error}");
+        }
+
+        Assert.Equal(Tree(one), Tree(Out));
+        Assert.Equal(["cuda:0", "cuda:1"], File.ReadLines(Path.Combine(Out, "manifest.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("plan").GetString()!.Split(' ')[0]).Distinct().Order());
+    }
+
     // RLIMIT_FSIZE makes writing fail as a full disk does, at a size that no image here reaches but the manifest does.
     [Fact]
     public void A_disk_that_is_full_ends_the_job_and_leaves_nothing_half_written()

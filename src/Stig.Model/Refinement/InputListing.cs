@@ -235,22 +235,25 @@ public sealed class InputListing
     // Where names come from one folder, the rule for names suffices. Otherwise all are read once, as hashes.
     private async Task SurveyAsync(CancellationToken cancellation)
     {
-        bool listed = options.ListFile is not (null or "-");
-        if (listed)
+        if (options.ListFile is not (null or "-"))
         {
-            // Names of the list that differ in nothing but their extensions.
-            Dictionary<ulong, ulong> paths = [];
+            // One quick look suffices for a list alone, if no two of its names differ in nothing but their extensions.
+            Dictionary<ulong, ulong> paths = new((int)Math.Min(new FileInfo(options.ListFile).Length / 64, 1 << 24));
             await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
             {
-                ulong output = StableHash.Of(input.OutputName);
-                if (!paths.TryAdd(output, StableHash.Of(input.Path)) && paths[output] != StableHash.Of(input.Path))
+                (ulong output, ulong path) = (StableHash.Of(input.OutputName), StableHash.Of(input.Path));
+                if (!paths.TryAdd(output, path))
                 {
-                    sharedOutputs.Add(output);
+                    (paths[output] == path ? duplicates : sharedOutputs).Add(output);
                 }
             }
-        }
 
-        if (folders.Count <= 1 && files.Count == 0 && !listed)
+            if (sharedOutputs.Count == 0 && folders.Count == 0 && files.Count == 0)
+            {
+                return;
+            }
+        }
+        else if (folders.Count <= 1 && files.Count == 0)
         {
             return;
         }
@@ -370,7 +373,7 @@ public sealed class InputListing
 
             yield return new InputFile(full, name, output)
             {
-                Problem = Path.GetFullPath(output, outputRoot) == full
+                Problem = full.EndsWith(output, StringComparison.Ordinal) && Path.GetFullPath(output, outputRoot) == full
                     ? new RefineItemException(RefineCause.Name, $"{full}: its output would replace it. Choose another output folder.")
                     : null,
             };

@@ -29,14 +29,14 @@ public sealed record ManifestEntry
     /// <summary>When the input was last changed, as its file system said before it was read (UTC).</summary>
     public DateTime? InputModified { get; init; }
 
-    /// <summary>SHA-256 of the input, hexadecimal.</summary>
-    public string? InputSha256 { get; init; }
+    /// <summary>XXH64 of the input, hexadecimal.</summary>
+    public string? InputHash { get; init; }
 
     /// <summary>Bytes of the output.</summary>
     public long? OutputBytes { get; init; }
 
-    /// <summary>SHA-256 of the output, hexadecimal.</summary>
-    public string? OutputSha256 { get; init; }
+    /// <summary>XXH64 of the output, hexadecimal.</summary>
+    public string? OutputHash { get; init; }
 
     /// <summary>Width in pixels.</summary>
     public int? Width { get; init; }

@@ -3,7 +3,7 @@ namespace Stig.Model.Refinement;
 /// <summary>What is to be done about an input.</summary>
 /// <param name="Status">Refined: it is to be refined; skipped: its output is there; failed: it cannot be, see the problem.</param>
 /// <param name="Problem">Why it cannot be refined.</param>
-/// <param name="KnownHash">The input need not be refined if its content has this SHA-256; null: it must be.</param>
+/// <param name="KnownHash">The input need not be refined if its content has this hash; null: it must be.</param>
 internal readonly record struct Decision(RefineStatus Status, RefineItemException? Problem = null, string? KnownHash = null);
 
 /// <summary>Decides about inputs by what the output folder and its manifests hold. Changes nothing.</summary>
@@ -40,7 +40,7 @@ internal sealed class OutputPlan(string root, ExistingOutputs existing, string m
                 var file = new FileInfo(input.Path);
                 return !file.Exists || file.Length != entry.InputBytes ? new Decision(RefineStatus.Refined)
                     : file.LastWriteTimeUtc == entry.InputModified ? new Decision(RefineStatus.Skipped)
-                    : new Decision(RefineStatus.Refined, KnownHash: entry.InputSha256);
+                    : new Decision(RefineStatus.Refined, KnownHash: entry.InputHash);
             default:
                 return new Decision(RefineStatus.Refined);
         }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
 
 namespace Stig.Model.Refinement;
 
@@ -279,9 +278,9 @@ public sealed class RefineJob : IDisposable
             Error = outcome.Error,
             InputBytes = outcome.InputHash is null ? null : outcome.InputBytes,
             InputModified = outcome.Item.Tag is ReadTime { Modified: DateTime modified } ? modified : null,
-            InputSha256 = outcome.InputHash,
+            InputHash = outcome.InputHash,
             OutputBytes = outcome.OutputHash is null ? null : outcome.OutputBytes,
-            OutputSha256 = outcome.OutputHash,
+            OutputHash = outcome.OutputHash,
             Width = outcome.Width > 0 ? outcome.Width : null,
             Height = outcome.Height > 0 ? outcome.Height : null,
             Model = plan.Model,
@@ -340,7 +339,7 @@ public sealed class RefineJob : IDisposable
             {
                 (byte[] content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
                 time.Modified = modified;
-                return knownHash is not null && Convert.ToHexStringLower(SHA256.HashData(content)) == knownHash ? null : content;
+                return knownHash is not null && ContentHash.Of(content) == knownHash ? null : content;
             },
             Write = encoded => output.Write(input.OutputName, encoded),
         };

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
-using System.Security.Cryptography;
 using System.Threading.Channels;
 using Stig.Model.Imaging;
 
@@ -391,7 +390,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             {
                 if (item.Read!() is byte[] content)
                 {
-                    outcome = outcome with { InputBytes = content.Length, InputHash = Convert.ToHexStringLower(SHA256.HashData(content)) };
+                    outcome = outcome with { InputBytes = content.Length, InputHash = ContentHash.Of(content) };
                     FittedImage image = codec.Decode(content, item.Place ?? item.Name);
                     long ticks = Stopwatch.GetTimestamp() - from;
                     outcome = outcome with { Width = image.Width, Height = image.Height, Seconds = (Seconds(ticks), 0, 0) };
@@ -445,7 +444,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     Status = RefineStatus.Refined,
                     Encoded = item.Write is null ? encoded : null,
                     OutputBytes = encoded.Length,
-                    OutputHash = Convert.ToHexStringLower(SHA256.HashData(encoded)),
+                    OutputHash = ContentHash.Of(encoded),
                     Notes = notes,
                 };
             }
@@ -471,12 +470,13 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private void Compute(IImageRefiner refiner)
         {
+            byte[] buffer = [];
             try
             {
                 while (Next() is List<Loaded> group)
                 {
                     long from = Stopwatch.GetTimestamp();
-                    Refine(refiner, group);
+                    Refine(refiner, group, ref buffer);
                     Interlocked.Add(ref deviceTicks, Stopwatch.GetTimestamp() - from);
                 }
             }
@@ -549,15 +549,21 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             return moreMayCome ? null : largest;
         }
 
-        private void Refine(IImageRefiner refiner, List<Loaded> group)
+        private void Refine(IImageRefiner refiner, List<Loaded> group, ref byte[] buffer)
         {
             (int width, int height) = (group[0].Pixels.Width, group[0].Pixels.Height);
             int length = 3 * width * height;
-            byte[] pixels = new byte[checked(group.Count * length)];
+            int bytes = checked(group.Count * length);
+            if (buffer.Length < bytes)
+            {
+                buffer = new byte[bytes];
+            }
+
+            Span<byte> pixels = buffer.AsSpan(0, bytes);
             var lanes = new LaneReport[group.Count];
             for (int i = 0; i < group.Count; i++)
             {
-                group[i].Pixels.Pixels.CopyTo(pixels, i * length);
+                group[i].Pixels.Pixels.CopyTo(pixels[(i * length)..]);
             }
 
             long from = Stopwatch.GetTimestamp();
@@ -565,7 +571,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             double seconds = Seconds(Stopwatch.GetTimestamp() - from);
             for (int i = 0; i < group.Count; i++)
             {
-                group[i].Pixels = new RgbImage(width, height, pixels.AsSpan(i * length, length).ToArray());
+                pixels.Slice(i * length, length).CopyTo(group[i].Pixels.Pixels);
                 group[i].Refiner = refiner;
                 group[i].Outcome = group[i].Outcome with
                 {
@@ -615,7 +621,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             public FittedImage Image { get; } = image;
 
             /// <summary>What goes to the model, and what comes from it.</summary>
-            public RgbImage Pixels { get; set; } = image.Working;
+            public RgbImage Pixels { get; } = image.Working;
 
             public IImageRefiner? Refiner { get; set; }
 

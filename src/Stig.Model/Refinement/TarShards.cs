@@ -41,6 +41,9 @@ internal sealed class TarShard(InputFile input, DateTime modified, long bytes, s
     /// <summary>Lines of the images that are done with.</summary>
     public List<ManifestEntry> Lines { get; } = [];
 
+    /// <summary>Whether it has been ended; the last image and the word that there are no more come in either order.</summary>
+    public bool IsClosed { get; private set; }
+
     /// <summary>Why the file cannot be read to its end.</summary>
     public RefineItemException? Problem { get; set; }
 
@@ -50,7 +53,7 @@ internal sealed class TarShard(InputFile input, DateTime modified, long bytes, s
         {
             lock (members)
             {
-                return ended && members.Count == 0;
+                return ended && members.Count == 0 && !IsClosed;
             }
         }
     }
@@ -110,6 +113,7 @@ internal sealed class TarShard(InputFile input, DateTime modified, long bytes, s
     /// <returns>Its length in bytes.</returns>
     public long Close()
     {
+        IsClosed = true;
         writer.Dispose();
         long length = stream.Length;
         stream.Dispose();

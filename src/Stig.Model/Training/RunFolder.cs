@@ -18,7 +18,7 @@ internal sealed class RunFolder : IDisposable
     // Names of unfinished files: those of a checkpoint's writer and of AtomicFile.
     private static readonly string[] Temporary =
     [
-        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp",
+        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp", ".run.holder.*.tmp",
         Path.Combine("sheets", ".step-*.tmp"),
     ];
 
