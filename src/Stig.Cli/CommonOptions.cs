@@ -74,11 +74,16 @@ internal static class CommonOptions
     public static Option<T> NotNegative<T>(Option<T> option) where T : struct, IComparable<T> =>
         AtLeast(option, "0", number => number >= 0);
 
-    /// <summary>Heeds --device and --threads before anything long begins.</summary>
+    /// <summary>Heeds --device and --threads before anything long begins; says which device was chosen and why, where it was not named.</summary>
     /// <exception cref="DeviceException">The device cannot be used.</exception>
-    public static string Apply(ParseResult parsed, Option<string> device, Option<int> threads, DevicePurpose purpose)
+    public static string Apply(Terminal terminal, ParseResult parsed, Option<string> device, Option<int> threads, DevicePurpose purpose)
     {
-        string name = Model.Execution.Device.Resolve(parsed.GetRequiredValue(device), purpose, out _);
+        string name = Model.Execution.Device.Resolve(parsed.GetRequiredValue(device), purpose, out string reason);
+        if (reason.Length > 0)
+        {
+            terminal.Line($"Device {name}: {reason}");
+        }
+
         if (parsed.GetResult(threads) is not null)
         {
             NativeCore.Threads = parsed.GetValue(threads);

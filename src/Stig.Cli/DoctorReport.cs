@@ -43,6 +43,13 @@ internal sealed record DoctorReport(
         List<Problem> problems = [];
         NativeCoreReport? core = ExamineCore(problems);
         string? skia = ExamineSkia(problems);
+        CudaReport cuda = CudaProbe.Run(withFreeMemory: true);
+        if (cuda.DriverVersion is not null && cuda.Problem is not null)
+        {
+            problems.Add(new(false, $"There is a GPU's driver, but no GPU can be used: {cuda.Problem}",
+                cuda.Libraries.FirstOrDefault(library => library.Problem == cuda.Problem)?.Remedy ?? ""));
+        }
+
         if (RuntimeInformation.ProcessArchitecture == global::System.Runtime.InteropServices.Architecture.X64 && !ProcessorInfo.HasAvx512)
         {
             problems.Add(new(false, "The processor has no AVX-512;", "computing works with AVX2, but is slower."));
@@ -60,7 +67,7 @@ internal sealed record DoctorReport(
             GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
             core,
             skia,
-            ExamineCuda(),
+            cuda,
             problems);
     }
 
@@ -94,9 +101,6 @@ internal sealed record DoctorReport(
             return null;
         }
     }
-
-    // Free memory is not asked for: it would take a context, a second and some hundred megabytes on every GPU.
-    private static CudaReport ExamineCuda() => CudaProbe.Run(withFreeMemory: false);
 
     private static string SystemName()
     {

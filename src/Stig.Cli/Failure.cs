@@ -22,6 +22,10 @@ public sealed record Failure(string Line, int Code)
         ImageDataException or ImageFormatException => From(error, ExitCode.Data),
         CheckpointException { IsWriteFailure: true } => From(error, ExitCode.Output),
         CheckpointException => From(error, ExitCode.Model),
+        DeviceOutOfMemoryException => new(
+            $"{OneLine(error)} Use a smaller --batch, or free what other processes hold (nvidia-smi shows them).", ExitCode.Device),
+        DeviceLostException => new(
+            $"{OneLine(error)} What is finished is kept. Run again; if the device stays away, see nvidia-smi, or use --device cpu.", ExitCode.Device),
         DeviceException or NativeLibraryMissingException or CudaException => From(error, ExitCode.Device),
         NativeCoreException { Status: CoreStatus.OutOfMemory } or OutOfMemoryException =>
             new($"The computer has not enough memory: {OneLine(error)} Use a smaller --batch, --size or --width.", ExitCode.Device),

@@ -22,15 +22,33 @@ internal sealed record CliRun(int Code, string Output, string Error)
     /// <param name="program">Its name, without .dll.</param>
     /// <param name="watch">Called with the process and each line of its output.</param>
     /// <param name="arguments">Its command line.</param>
-    public static CliRun OfProcess(string program, Action<Process, string>? watch, params string[] arguments)
+    public static CliRun OfProcess(string program, Action<Process, string>? watch, params string[] arguments) =>
+        OfProcess(program, watch, [], arguments);
+
+    /// <summary>Runs one of the programs beside this one as a process of its own, with variables of its environment changed.</summary>
+    /// <param name="program">Its name, without .dll.</param>
+    /// <param name="watch">Called with the process and each line of its output.</param>
+    /// <param name="environment">Variables to set, or to take away where the value is null.</param>
+    /// <param name="arguments">Its command line.</param>
+    public static CliRun OfProcess(string program, Action<Process, string>? watch, Dictionary<string, string?> environment, string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(
+        ProcessStartInfo start = new(
             Environment.ProcessPath is string path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
             [Path.Combine(AppContext.BaseDirectory, $"{program}.dll"), .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-        })!;
+        };
+        foreach ((string name, string? value) in environment)
+        {
+            start.Environment.Remove(name);
+            if (value is not null)
+            {
+                start.Environment[name] = value;
+            }
+        }
+
+        using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
         List<string> lines = [];
         while (process.StandardOutput.ReadLine() is string line)

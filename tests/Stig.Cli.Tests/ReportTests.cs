@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Stig.Model.Checkpoints;
+using Stig.Tests;
 
 namespace Stig.Cli.Tests;
 
@@ -53,5 +54,53 @@ public sealed class ReportTests(Workspace workspace)
         Assert.DoesNotContain(report.GetProperty("problems").EnumerateArray(), problem => problem.GetProperty("needed").GetBoolean());
         Assert.Contains("All that is needed is there.", text.Output, StringComparison.Ordinal);
         Assert.Contains(core.GetProperty("path").GetString()!, text.Output, StringComparison.Ordinal);
+    }
+
+    // A generator of width 1 as PyTorch saves it, which says nothing of itself but its tensors.
+    [Fact]
+    public void The_generator_of_the_reference_is_shown_and_used()
+    {
+        int[] channels = [1, 2, 4, 8, 8];
+        List<(string, long[], float[])> tensors = [];
+        void Add(string name, params long[] shape) =>
+            tensors.Add((name, shape, [.. Enumerable.Range(0, (int)shape.Aggregate(1L, (count, extent) => count * extent)).Select(i => 0.1f + (i % 3))]));
+        for (int column = 0; column < 5; column++)
+        {
+            for (int level = 0; level < 5 - column; level++)
+            {
+                int output = channels[level];
+                int input = column > 0 ? (output * column) + channels[level + 1] : level > 0 ? channels[level - 1] : 3;
+                for (int layer = 1; layer <= 2; layer++)
+                {
+                    Add($"conv{level}_{column}.conv{layer}.weight", output, layer == 1 ? input : output, 3, 3);
+                    foreach (string name in (string[])[$"conv{layer}.bias", .. ((string[])["weight", "bias", "running_mean", "running_var"]).Select(part => $"bn{layer}.{part}")])
+                    {
+                        Add($"conv{level}_{column}.{name}", output);
+                    }
+                }
+            }
+        }
+
+        Add("final.weight", 3, 1, 1, 1);
+        Add("final.bias", 3);
+        string folder = workspace.NewFolder(), path = Path.Combine(folder, "latest_net_G.pth"), refined = Path.Combine(folder, "refined");
+        File.WriteAllBytes(path, TorchFile.StateDict([.. tensors]));
+
+        CliRun info = CliRun.Of("info", path);
+        Assert.Equal((ExitCode.Success, ""), (info.Code, info.Error));
+        Assert.Matches(@"written by +PyTorch\n", info.Output);
+        Assert.Matches(@"network +width 1, ", info.Output);
+        CliRun refine = CliRun.Of("refine", "--model", path, "--out", refined, workspace.Fake);
+        Assert.Equal((ExitCode.Success, ""), (refine.Code, refine.Error));
+        Assert.Equal(4, Directory.GetFiles(refined).Length);
+    }
+
+    [Fact]
+    public void A_file_of_PyTorch_that_asks_to_run_something_is_refused_by_name()
+    {
+        string path = Path.Combine(workspace.NewFolder(), "x.pth");
+        File.WriteAllBytes(path, TorchFile.Of([0x80, 2, .. TorchFile.Pickle.Global("os", "system"), .. TorchFile.Pickle.Text("ls"), 0x85, .. "R."u8]));
+
+        CliRun.Of("info", path).AssertFails(ExitCode.Model, path, "'os.system'", "nothing was run");
     }
 }

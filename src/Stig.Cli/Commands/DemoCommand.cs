@@ -32,7 +32,7 @@ internal static class DemoCommand
         };
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Training);
+            string deviceName = CommonOptions.Apply(terminal, parsed, device, threads, DevicePurpose.Training);
             using var interruption = new Interruption(terminal);
             DemoPlan plan = parsed.GetValue(quick) ? DemoPlan.Quick : DemoPlan.Full;
             new Demo(terminal, parsed.GetRequiredValue(output), plan, parsed.GetValue(seed), deviceName, interruption.Token).Run();

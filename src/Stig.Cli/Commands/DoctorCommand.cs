@@ -34,24 +34,36 @@ internal static class DoctorCommand
         return command;
     }
 
-    // Without a driver one line is enough; with one, everything that was found or looked for.
+    // Everything that was found; of what is missing, where it was looked for and what to do.
     private static IEnumerable<(string Name, string Value)> CudaFacts(CudaReport cuda)
     {
         yield return ("CUDA", cuda.Problem is null ? $"driver for CUDA {cuda.DriverVersion}" : $"not usable: {cuda.Problem}");
-        if (cuda.DriverVersion is null)
-        {
-            yield break;
-        }
-
         foreach (CudaDeviceReport device in cuda.Devices)
         {
-            string what = device.Info is { } info ? $"{info.Name}, compute capability {info.ComputeCapability}, {info.MemoryBytes >> 20} MiB" : "unknown";
+            string what = device.Info is { } info
+                ? $"{info.Name}, compute capability {info.ComputeCapability}, {Memory(device.FreeBytes)}{info.MemoryBytes >> 20} MiB"
+                : "unknown";
             yield return ($"  cuda:{device.Ordinal}", device.Problem is null ? what : $"{what}; not usable: {device.Problem}");
         }
 
         foreach (CudaLibraryReport library in cuda.Libraries)
         {
-            yield return ($"  {library.Name}", library.Problem is null ? $"{library.Version}, {library.Path}" : $"missing: {library.Problem}");
+            if (library.Problem is null)
+            {
+                yield return ($"  {library.Name}", $"{library.Version}, {library.Path}");
+                continue;
+            }
+
+            yield return ($"  {library.Name}", $"missing: {library.Problem}");
+            foreach (string place in library.Tried)
+            {
+                yield return ("", $"tried {place}");
+            }
+
+            if (library.Remedy is string remedy)
+            {
+                yield return ("", remedy);
+            }
         }
     }
 
@@ -63,6 +75,8 @@ internal static class DoctorCommand
         string text = $"{cpu.Compute} threads compute, {cpu.Codec} decode and encode";
         return gpus > 0 ? $"{text}; with cuda:all {gpu.Compute} feed GPUs, {gpu.Codec} decode and encode" : text;
     }
+
+    private static string Memory(long? free) => free is long bytes ? $"{bytes >> 20} MiB free of " : "";
 
     private static void Write(Terminal terminal, DoctorReport report)
     {
@@ -96,6 +110,8 @@ internal static class DoctorCommand
         if (!report.Problems.Any(problem => problem.Needed))
         {
             terminal.Line("All that is needed is there.");
+            string device = report.Cuda.Problem is null ? $" --device cuda:{report.Cuda.Devices.First(gpu => gpu.Problem is null).Ordinal}" : "";
+            terminal.Line($"To prove every operation on this machine: stig selftest{device}");
         }
     }
 }

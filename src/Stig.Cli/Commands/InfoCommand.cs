@@ -13,7 +13,7 @@ internal static class InfoCommand
 {
     public static Command Create(Terminal terminal)
     {
-        Argument<string> path = new("FILE") { Description = "Checkpoint, for example run/best.safetensors." };
+        Argument<string> path = new("FILE") { Description = "Checkpoint, for example run/best.safetensors, or latest_net_G.pth of the reference implementation." };
         Option<bool> json = CommonOptions.Json();
         StigCommand command = new("info", "Show what a model file holds: architecture, step, training options, tensors.",
             "stig info run/best.safetensors", "stig info run/best.safetensors --json")
@@ -46,12 +46,13 @@ internal static class InfoCommand
         return new ModelReport(
             path,
             new FileInfo(path).Length,
-            Checkpoint.SchemaVersion,
+            file.Metadata.ContainsKey("schema_version") ? Checkpoint.SchemaVersion : null,
             file.Metadata.GetValueOrDefault("program_version"),
             info.Architecture,
             info.Step,
             info.SpectralDistance,
             info.Training,
+            info.Setup,
             tensors.Sum(tensor => tensor.Elements),
             tensors);
     }
@@ -62,8 +63,8 @@ internal static class InfoCommand
         List<(string Name, string Value)> facts =
         [
             ("file", string.Create(CultureInfo.InvariantCulture, $"{report.File}, {report.Bytes:N0} bytes")),
-            ("schema version", report.SchemaVersion.ToString(CultureInfo.InvariantCulture)),
-            ("written by", $"stig {report.ProgramVersion}"),
+            ("schema version", report.SchemaVersion?.ToString(CultureInfo.InvariantCulture) ?? "none"),
+            ("written by", report.ProgramVersion is null ? "PyTorch" : $"stig {report.ProgramVersion}"),
             ("preset", architecture.Preset.ToString().ToLowerInvariant()),
             ("size", $"{architecture.Size} x {architecture.Size} pixels"),
         ];
@@ -76,6 +77,13 @@ internal static class InfoCommand
         facts.Add(("step", report.Step.ToString(CultureInfo.InvariantCulture)));
         facts.Add(("spectral distance", report.SpectralDistance?.ToString("F4", CultureInfo.InvariantCulture) ?? "not measured"));
         facts.Add(("training", report.Training is null ? "not stored" : TrainingText(report.Training)));
+        if (report.Setup is RunSetup setup)
+        {
+            facts.Add(("images", string.Create(CultureInfo.InvariantCulture,
+                $"{setup.RealImages} real, {setup.FakeImages} fake, {setup.Validation} of each held out, crop {setup.Crop.ToString().ToLowerInvariant()}")));
+            facts.Add(("computed on", setup.ComputedOn));
+        }
+
         facts.Add(("tensors",
             string.Create(CultureInfo.InvariantCulture, $"{report.Tensors.Count}, {report.Parameters:N0} values in all")));
         foreach ((string name, string value) in facts)
@@ -111,12 +119,13 @@ internal static class InfoCommand
 internal sealed record ModelReport(
     string File,
     long Bytes,
-    int SchemaVersion,
+    int? SchemaVersion,
     string? ProgramVersion,
     ModelArchitecture Architecture,
     long Step,
     double? SpectralDistance,
     TrainingOptions? Training,
+    RunSetup? Setup,
     long Parameters,
     IReadOnlyList<TensorReport> Tensors);
 

@@ -70,6 +70,10 @@ internal static class RefineCommand
         Option<bool> dryRun = new("--dry-run") { Description = "Say what would be done; read no image and write nothing." };
         Option<string> device = CommonOptions.Device();
         Option<PrecisionChoice> precision = CommonOptions.Precision();
+        Option<bool> profile = new("--profile")
+        {
+            Description = "On a GPU: show a profiler every node by its name, instead of replaying them all at once. Slower.",
+        };
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
@@ -77,12 +81,18 @@ internal static class RefineCommand
             "find generated -name '*.png' -print0 | stig refine --model run/best.safetensors --out refined --null -",
             "stig refine --model run/best.safetensors --out refined --shard 3/8 generated")
         {
-            model, output, range, format, fit, pngLevel, pngFilter, quality, metadata, batch, noStamp, maxPixels, existing, durable, shard, maxFailures, progress, quiet, dryRun, device, precision, threads,
+            model, output, range, format, fit, pngLevel, pngFilter, quality, metadata, batch, noStamp, maxPixels, existing, durable, shard, maxFailures, progress, quiet, dryRun, device, precision, threads, profile,
         };
         inputs.AddTo(command);
         command.SetAction(parsed =>
         {
-            IReadOnlyList<string> devices = Device.ResolveAll(parsed.GetRequiredValue(device), DevicePurpose.Refinement);
+            IReadOnlyList<string> devices = Device.ResolveAll(parsed.GetRequiredValue(device), DevicePurpose.Refinement, out string reason);
+            ProgressKind kind = parsed.GetValue(quiet) ? ProgressKind.None : parsed.GetValue(progress);
+            if (reason.Length > 0 && kind == ProgressKind.Auto)
+            {
+                terminal.Line($"Device {devices[0]}: {reason}");
+            }
+
             int gpus = devices.Count(name => name != "cpu");
             ThreadShare share = ThreadShare.Of(parsed.GetValue(threads), gpus);
             NativeCore.Threads = share.Compute;
@@ -109,6 +119,7 @@ internal static class RefineCommand
             using var refiners = new RefinerSet(devices, parsed.GetRequiredValue(model), new RefinerOptions
             {
                 Precision = parsed.GetValue(precision).Asked(),
+                Profile = parsed.GetValue(profile),
                 OutputRange = parsed.GetValue(range),
                 Batch = parsed.GetValue(batch),
                 Warn = terminal.Warn,
@@ -121,7 +132,6 @@ internal static class RefineCommand
                 return Preview(terminal, refiners.All[0], listing, options, interruption.Token);
             }
 
-            ProgressKind kind = parsed.GetValue(quiet) ? ProgressKind.None : parsed.GetValue(progress);
             return Run(terminal, refiners.All, listing, options, kind, summary: !parsed.GetValue(quiet), interruption.Token);
         });
         return command;

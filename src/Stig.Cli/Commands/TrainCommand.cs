@@ -108,7 +108,7 @@ internal static class TrainCommand
         });
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(parsed, device, threads, DevicePurpose.Training);
+            string deviceName = CommonOptions.Apply(terminal, parsed, device, threads, DevicePurpose.Training);
             string folder = parsed.GetRequiredValue(output);
             bool resumes = parsed.GetValue(resume);
             TrainingOptions? earlier = resumes ? EarlierOptions(folder) : null;

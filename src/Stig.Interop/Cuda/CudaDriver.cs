@@ -92,6 +92,9 @@ public static unsafe class CudaDriver
     /// <exception cref="CudaException">The driver refuses.</exception>
     public static void StopProfiler() => Check(cuProfilerStop());
 
+    /// <summary>The same where nothing may be thrown: a failure is noted in the context.</summary>
+    internal static void StopProfiler(CudaContext context) => context.NoteRelease(cuProfilerStop(), nameof(cuProfilerStop));
+
     /// <summary>Refuses a driver that is too old. A version of 0 is unknown and passes: initialisation will say more.</summary>
     internal static void RequireVersion(int found)
     {

@@ -67,6 +67,19 @@ public sealed class CudaUnavailableException : CudaException
     internal CudaUnavailableException(string message) : base(message, default) { }
 
     internal CudaUnavailableException(string message, FailedCall call) : base(message, call) { }
+
+    /// <summary>Of something that was looked for.</summary>
+    internal CudaUnavailableException(string reason, string tried, string remedy) : base($"{reason} Tried: {tried}. {remedy}", default)
+    {
+        Reason = reason;
+        Remedy = remedy;
+    }
+
+    /// <summary>The message without what was tried and what to do; null where it does not say that.</summary>
+    public string? Reason { get; }
+
+    /// <summary>What to do; null where the message says it together with the reason.</summary>
+    public string? Remedy { get; }
 }
 
 /// <summary>Which call failed and how.</summary>

@@ -16,9 +16,10 @@ public sealed record CudaDeviceReport(CudaDeviceInfo? Info, int Ordinal, long? F
 /// <param name="Name">"CUDA driver", "cuBLASLt", "cuBLAS", "cuFFT", "cuDNN 9".</param>
 /// <param name="Path">File that was loaded; null when none was.</param>
 /// <param name="Version">Its version; null when it was not loaded or does not say.</param>
-/// <param name="Problem">Why it cannot be used and what to do; null when it can.</param>
+/// <param name="Problem">Why it cannot be used; null when it can.</param>
+/// <param name="Remedy">What to do; null when it can be used, or the problem says so.</param>
 /// <param name="Tried">Places that were looked at, each with what came of it.</param>
-public sealed record CudaLibraryReport(string Name, string? Path, string? Version, string? Problem, IReadOnlyList<string> Tried);
+public sealed record CudaLibraryReport(string Name, string? Path, string? Version, string? Problem, string? Remedy, IReadOnlyList<string> Tried);
 
 /// <summary>What the probe found.</summary>
 /// <param name="DriverVersion">CUDA version that the driver supports ("12.4"); null without a driver.</param>
@@ -70,11 +71,7 @@ public static class CudaProbe
                 return reason + ".";
             }
 
-            foreach (CudaLibrary library in Enum.GetValues<CudaLibrary>())
-            {
-                _ = CudaLibraries.Loader.Load(library);
-            }
-
+            LoadLibraries();
             return null;
         }
         catch (CudaException e)
@@ -97,6 +94,44 @@ public static class CudaProbe
         }
     }
 
+    /// <summary>The first GPU that can be used; makes no context.</summary>
+    /// <param name="problem">Why there is none, without what was tried; empty when there is one.</param>
+    /// <returns>Its number; null when there is none.</returns>
+    public static int? FirstUsable(out string problem)
+    {
+        problem = "The driver shows no GPU to this process.";
+        try
+        {
+            int count = CudaDriver.DeviceCount;
+            for (int ordinal = 0; ordinal < count; ordinal++)
+            {
+                CudaDeviceInfo device = CudaDeviceInfo.Get(ordinal);
+                if (device.Unsuitability is not { } reason)
+                {
+                    LoadLibraries();
+                    problem = "";
+                    return ordinal;
+                }
+
+                problem = ordinal == 0 ? reason + "." : problem;
+            }
+        }
+        catch (CudaException e)
+        {
+            problem = (e as CudaUnavailableException)?.Reason ?? e.Message;
+        }
+
+        return null;
+    }
+
+    private static void LoadLibraries()
+    {
+        foreach (CudaLibrary library in Enum.GetValues<CudaLibrary>())
+        {
+            _ = CudaLibraries.Loader.Load(library);
+        }
+    }
+
     private static unsafe string FftVersion()
     {
         int version;
@@ -108,6 +143,7 @@ public static class CudaProbe
     {
         string? found = null;
         string? problem = null;
+        string? remedy = null;
         try
         {
             _ = CudaLibraries.Loader.Load(library);
@@ -115,12 +151,13 @@ public static class CudaProbe
         }
         catch (CudaException e)
         {
-            problem = e.Message;
+            problem = (e as CudaUnavailableException)?.Reason ?? e.Message;
+            remedy = (e as CudaUnavailableException)?.Remedy;
         }
 
         string title = CudaLibraryNames.Title(library);
         return new CudaLibraryReport(
-            title, CudaLibraries.Loader.Find(library)?.Path, found, problem,
+            title, CudaLibraries.Loader.Find(library)?.Path, found, problem, remedy,
             [.. CudaLibraries.Loader.Attempts.Where(a => a.Library == title).Select(a => $"{a.Place}: {a.Outcome}").Distinct()]);
     }
 

@@ -23,7 +23,7 @@ public sealed record CheckpointInfo(
 /// <summary>
 /// Checkpoints: safetensors files with PyTorch's tensor names and order, and metadata (schema version, architecture, step,
 /// options). A model file holds what refinement needs; a training file also holds discriminators, projection heads and Adam's
-/// moments.
+/// moments. The generator of the reference implementation is read as PyTorch has saved it (<c>latest_net_G.pth</c>).
 /// </summary>
 public static class Checkpoint
 {
@@ -33,6 +33,9 @@ public static class Checkpoint
     private const string Format = "stig";
     private const string RunningVariance = ".running_var";
     private const string BatchCounter = ".num_batches_tracked";
+    private const string FirstWeight = "conv0_0.conv1.weight";
+    private const int ReferenceSize = 256;
+    private const int MaxWidth = 1024;
 
     /// <summary>Reads what a checkpoint says of itself, without its tensors.</summary>
     /// <param name="path">The file.</param>
@@ -87,7 +90,7 @@ public static class Checkpoint
         CheckpointInfo info = ReadInfo(file);
         foreach (ParameterSpec spec in ModelParameters(info.Architecture))
         {
-            Load(file, spec.Name, spec.Shape, store);
+            Load(file, IsTorch(file) ? TorchPrefix(file) + spec.Name[info.Architecture.Generator.Prefix.Length..] : spec.Name, spec, store);
         }
 
         return info;
@@ -106,7 +109,7 @@ public static class Checkpoint
 
         foreach ((string name, Shape shape) in TrainingTensors(options))
         {
-            Load(file, name, shape, store);
+            Load(file, name, new ParameterSpec(name, shape, Initializer.Zero), store);
         }
 
         return info;
@@ -143,12 +146,31 @@ public static class Checkpoint
 
     private static string CounterOf(string runningVariance) => runningVariance[..^RunningVariance.Length] + BatchCounter;
 
-    private static void Load(SafeTensorsFile file, string name, Shape shape, TensorStore store)
+    private static void Load(SafeTensorsFile file, string name, ParameterSpec spec, TensorStore store)
     {
-        file.Find(name, [.. shape.ToArray().Select(extent => (long)extent)]);
-        float[] values = new float[shape.Count];
+        file.Find(name, [.. spec.Shape.ToArray().Select(extent => (long)extent)]);
+        float[] values = new float[spec.Shape.Count];
         file.ReadFinite(name, values);
-        store.Create(name, shape, values);
+        store.Create(spec.Name, spec.Shape, values);
+    }
+
+    private static bool IsTorch(SafeTensorsFile file) =>
+        file.Metadata.GetValueOrDefault(TorchFormat.MetadataKey) == TorchFormat.MetadataValue;
+
+    // What stands before the names of the generator's tensors: nothing, or "module." where it was trained on several GPUs.
+    private static string TorchPrefix(SafeTensorsFile file) =>
+        file.Tensors.FirstOrDefault(tensor => tensor.Name.EndsWith(FirstWeight, StringComparison.Ordinal)) is StoredTensor first
+            ? first.Name[..^FirstWeight.Length]
+            : throw new CheckpointException($"{file.Path} has no tensor {FirstWeight}; it is not the generator of the reference implementation. "
+                + "Take its checkpoint of the generator.");
+
+    // The reference implementation's generator says nothing of itself: its width is that of its tensors, and it was trained at 256 pixels.
+    private static CheckpointInfo TorchInfo(SafeTensorsFile file)
+    {
+        StoredTensor first = file.Find(TorchPrefix(file) + FirstWeight);
+        return first.Shape is [>= 1 and <= MaxWidth, ..]
+            ? new CheckpointInfo(new ModelArchitecture(Preset.Official, ReferenceSize, (int)first.Shape[0], NormalizationMode.Batch), 0, null, null)
+            : throw new CheckpointException($"{file.Path}: tensor {FirstWeight} is {first}; a generator has 1 to {MaxWidth} channels there.");
     }
 
     private static Dictionary<string, string> Metadata(CheckpointInfo info)
@@ -181,6 +203,11 @@ public static class Checkpoint
 
     private static CheckpointInfo ReadInfo(SafeTensorsFile file)
     {
+        if (IsTorch(file))
+        {
+            return TorchInfo(file);
+        }
+
         if (file.Metadata.GetValueOrDefault("format") != Format)
         {
             throw new CheckpointException(
@@ -200,7 +227,7 @@ public static class Checkpoint
         TrainingOptions? training = Parse(file, "training", ModelJson.Default.TrainingOptions);
         RunSetup? setup = Parse(file, "setup", ModelJson.Default.RunSetup);
         if (!Enum.IsDefined(architecture.Preset) || !Enum.IsDefined(architecture.Normalization) || architecture.Size is < 1 or > 65536
-            || architecture.Width is < 0 or > 1024 || architecture.HasNetwork != architecture.Width > 0
+            || architecture.Width is < 0 or > MaxWidth || architecture.HasNetwork != architecture.Width > 0
             || !double.IsFinite(architecture.ResidualGain) || (training is not null && training.Architecture != architecture)
             || (setup is not null && (!Enum.IsDefined(setup.Crop) || setup.Validation < 0 || setup.Interval < 1)))
         {

@@ -6,8 +6,9 @@ using Microsoft.Win32.SafeHandles;
 namespace Stig.Model.Checkpoints;
 
 /// <summary>
-/// An open safetensors file. Opening reads and checks the header only; values are read, tensor by tensor, straight into the
-/// caller's memory. The file is read plainly, not mapped. Reading from several threads is safe.
+/// An open safetensors file, or a state dict that PyTorch has saved, which then looks like one. Opening reads and checks what describes the
+/// tensors only; values are read, tensor by tensor, straight into the caller's memory. The file is read plainly, not mapped. Reading from
+/// several threads is safe.
 /// </summary>
 public sealed class SafeTensorsFile : IDisposable
 {
@@ -26,7 +27,7 @@ public sealed class SafeTensorsFile : IDisposable
     /// <summary>The file's path, as it was given.</summary>
     public string Path { get; }
 
-    /// <summary>The header's <c>__metadata__</c>; empty if there is none.</summary>
+    /// <summary>The header's <c>__metadata__</c>; empty if there is none; <c>format</c> = <c>pytorch</c> for a file of PyTorch.</summary>
     public IReadOnlyDictionary<string, string> Metadata { get; }
 
     /// <summary>All tensors, in the order of their data.</summary>
@@ -38,7 +39,7 @@ public sealed class SafeTensorsFile : IDisposable
     /// <exception cref="CheckpointException">
     /// The file cannot be opened, or it is cut short, or its header is invalid JSON, is too long or too deep, names a tensor
     /// twice, has an unknown dtype, negative or overflowing extents, or byte ranges that do not fit the shapes, overlap,
-    /// leave a gap or pass the end.
+    /// leave a gap or pass the end; or it is a file of PyTorch with anything but a state dict of tensors in row-major order.
     /// </exception>
     public static SafeTensorsFile Open(string path)
     {
@@ -58,6 +59,15 @@ public sealed class SafeTensorsFile : IDisposable
 
             Span<byte> length = stackalloc byte[SafeTensorsFormat.LengthBytes];
             ReadFully(path, handle, length, 0);
+            if (TorchFormat.IsTorch(length))
+            {
+                SafeFileHandle opened = handle;
+                SafeTensorsFile torch = new(
+                    path, handle, TorchFormat.Parse(path, fileBytes, (bytes, offset) => ReadFully(path, opened, bytes, offset)));
+                handle = null;
+                return torch;
+            }
+
             ulong headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(length);
             byte[] json = new byte[SafeTensorsFormat.CheckHeaderLength(path, headerBytes, fileBytes)];
             ReadFully(path, handle, json, SafeTensorsFormat.LengthBytes);

@@ -28,7 +28,7 @@ public sealed class SpectrumAnalyzer : IDisposable
         var graph = new Graph();
         image = graph.Input("image", TensorType.Float(1, extents.Channels, extents.Height, extents.Width));
         magnitude = graph.Output("magnitude", graph.LogSpectrum(image).Magnitude);
-        executor = Device.Open(device, DevicePurpose.Refinement, winograd: false);
+        executor = Device.Open(device, DevicePurpose.Measurement, winograd: false);
         store = executor.CreateStore();
         program = executor.Compile(graph, store);
     }

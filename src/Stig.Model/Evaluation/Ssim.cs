@@ -31,7 +31,7 @@ public sealed class Ssim : IDisposable
         first = graph.Input("first", type);
         second = graph.Input("second", type);
         similarity = graph.Output("similarity", graph.StructuralSimilarity(first, second));
-        executor = Device.Open(device, DevicePurpose.Refinement, winograd: false);
+        executor = Device.Open(device, DevicePurpose.Measurement, winograd: false);
         store = executor.CreateStore();
         program = executor.Compile(graph, store);
     }

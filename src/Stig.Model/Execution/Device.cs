@@ -10,8 +10,11 @@ public sealed class DeviceException(string message) : Exception(message);
 /// <summary>What a device is wanted for.</summary>
 public enum DevicePurpose
 {
-    /// <summary>Forward only: refining, measuring.</summary>
+    /// <summary>Refining images.</summary>
     Refinement,
+
+    /// <summary>Measuring images: the CPU only, in this version.</summary>
+    Measurement,
 
     /// <summary>Gradients and updates: the CPU only, in this version.</summary>
     Training,
@@ -26,13 +29,17 @@ public static class Device
     /// <summary>Stands for every GPU that can be used.</summary>
     public const string AllGpus = "cuda:all";
 
+    /// <summary>Environment variable that says which device "auto" is for refining.</summary>
+    public const string PreferenceVariable = "STIG_DEVICE";
+
+    private const string Auto = "auto";
     private const string Cpu = "cpu";
     private const string CudaPrefix = "cuda:";
 
     /// <summary>The device that a name stands for.</summary>
     /// <param name="name">"auto", "cpu" or "cuda:N".</param>
     /// <param name="purpose">What it is wanted for.</param>
-    /// <param name="reason">For "auto": why it is this one; otherwise empty.</param>
+    /// <param name="reason">For "auto": why it is this one, a sentence without its beginning; otherwise empty.</param>
     /// <returns>"cpu" or "cuda:N".</returns>
     /// <exception cref="DeviceException">The name is unknown, or the device cannot be used.</exception>
     public static string Resolve(string name, DevicePurpose purpose, out string reason)
@@ -44,12 +51,31 @@ public static class Device
             return Cpu;
         }
 
-        if (name == "auto")
+        string? limit = purpose switch
         {
-            reason = purpose == DevicePurpose.Training
-                ? "training computes on the CPU in this version"
-                : "the CUDA executor has not been proven on a GPU yet; ask for it by --device cuda:0";
-            return Cpu;
+            DevicePurpose.Training => "training computes on the CPU in this version.",
+            DevicePurpose.Measurement => "images are measured on the CPU in this version.",
+            _ => null,
+        };
+        if (name == Auto)
+        {
+            string? preferred = Environment.GetEnvironmentVariable(PreferenceVariable);
+            if (limit is not null)
+            {
+                reason = limit;
+                return Cpu;
+            }
+
+            if (string.IsNullOrEmpty(preferred) || preferred == Auto)
+            {
+                int? first = CudaProbe.FirstUsable(out reason);
+                reason = first is null ? $"no GPU can be used: {reason}" : "the first GPU that can be used.";
+                return first is null ? Cpu : $"{CudaPrefix}{first}";
+            }
+
+            string resolved = Resolve(preferred, purpose, out _);
+            reason = $"{PreferenceVariable} says so.";
+            return resolved;
         }
 
         if (!name.StartsWith(CudaPrefix, StringComparison.Ordinal) || !int.TryParse(name.AsSpan(CudaPrefix.Length), out int ordinal) || ordinal < 0)
@@ -57,7 +83,7 @@ public static class Device
             throw new DeviceException($"There is no device \"{name}\". Choose one of {Choices}.");
         }
 
-        string? problem = purpose == DevicePurpose.Training ? "training computes on the CPU in this version." : CudaProbe.WhyUnusable(ordinal);
+        string? problem = limit ?? CudaProbe.WhyUnusable(ordinal);
         return problem is null
             ? $"{CudaPrefix}{ordinal}"
             : throw new DeviceException($"Device {name} cannot be used: {problem} Use --device cpu or --device auto.");
@@ -66,14 +92,17 @@ public static class Device
     /// <summary>The devices that a name stands for: one, or for <see cref="AllGpus"/> every GPU that can be used.</summary>
     /// <param name="name">As for <see cref="Resolve"/>, or <see cref="AllGpus"/>.</param>
     /// <param name="purpose">What they are wanted for.</param>
+    /// <param name="reason">As for <see cref="Resolve"/>.</param>
     /// <returns>"cpu", or one or more of "cuda:N".</returns>
     /// <exception cref="DeviceException">The name is unknown, or no device of it can be used.</exception>
-    public static IReadOnlyList<string> ResolveAll(string name, DevicePurpose purpose)
+    public static IReadOnlyList<string> ResolveAll(string name, DevicePurpose purpose, out string reason)
     {
         if (name != AllGpus || purpose == DevicePurpose.Training)
         {
-            return [Resolve(name, purpose, out _)];
+            return [Resolve(name, purpose, out reason)];
         }
+
+        reason = "";
 
         // The first GPU's reason not to be usable stands for a machine without any.
         string[] usable = [.. CudaProbe.UsableDevices().Select(ordinal => $"{CudaPrefix}{ordinal}")];
@@ -104,13 +133,19 @@ public static class Device
     /// <param name="purpose">What it is wanted for.</param>
     /// <param name="winograd">Whether convolutions may use Winograd on the CPU.</param>
     /// <param name="precision">Arithmetic of the convolutions; null for the one that suits the device.</param>
-    /// <exception cref="DeviceException">The device cannot be used, or does not compute in that precision.</exception>
-    internal static Executor Open(string name, DevicePurpose purpose, bool winograd, Precision? precision = Precision.F32)
+    /// <param name="profile">Whether a GPU's work shall be shown to a profiler node by node.</param>
+    /// <exception cref="DeviceException">The device cannot be used, does not compute in that precision, or has no profiler.</exception>
+    internal static Executor Open(string name, DevicePurpose purpose, bool winograd, Precision? precision = Precision.F32, bool profile = false)
     {
         string resolved = Resolve(name, purpose, out _);
         Precision arithmetic = ResolvePrecision(precision, resolved);
-        return resolved == Cpu
-            ? new CpuExecutor(new CpuOptions(winograd))
-            : new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), arithmetic);
+        if (resolved != Cpu)
+        {
+            return new CudaExecutor(int.Parse(resolved.AsSpan(CudaPrefix.Length), System.Globalization.CultureInfo.InvariantCulture), arithmetic, profile);
+        }
+
+        return profile
+            ? throw new DeviceException("--profile shows a GPU's work to a profiler; on the CPU use perf instead, or name a GPU (--device cuda:0).")
+            : new CpuExecutor(new CpuOptions(winograd));
     }
 }

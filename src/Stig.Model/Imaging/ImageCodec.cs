@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.IO.Compression;
 using SkiaSharp;
 
 namespace Stig.Model.Imaging;
@@ -21,6 +22,9 @@ public static class ImageCodec
 
     // A file holds at most 8 bytes a pixel (16 bits, four channels), and beside them profiles, previews and the like.
     private const int BytesPerPixel = 8, BytesBeside = 64 << 20;
+
+    // A progressive JPEG has about ten scans. Each takes as long as the whole image, and can be as short as a few bytes.
+    private const int MaxScans = 200;
 
     /// <summary>The version of the native library behind the decoders, Skia; loads it.</summary>
     /// <exception cref="TypeInitializationException">It cannot be loaded; the inner exception says why.</exception>
@@ -45,29 +49,31 @@ public static class ImageCodec
     {
         ArgumentNullException.ThrowIfNull(path);
         CheckLimit(maxPixels);
+        string name = ImageFiles.Printable(path);
         try
         {
-            var file = new FileInfo(path);
+            // The length of a link is its own, not its target's.
+            var file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
             if (Directory.Exists(path))
             {
-                throw new ImageFormatException($"{path}: cannot be read: it is a folder. Name the images in it, or remove it.");
+                throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
             }
 
             // Pipes, sockets and devices have no length either.
             if (file.Length == 0)
             {
-                throw Empty(path);
+                throw Empty(name);
             }
 
             long most = Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside);
             return file.Length <= most
                 ? File.ReadAllBytes(path)
-                : throw new ImageFormatException($"{path}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
+                : throw new ImageFormatException($"{name}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
                                                  "Scale it down, cut it into parts, or remove it.");
         }
         catch (Exception error) when (error is (IOException and not ImageFormatException) or UnauthorizedAccessException)
         {
-            throw new ImageFormatException($"{path}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
+            throw new ImageFormatException($"{name}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
         }
     }
 
@@ -80,6 +86,7 @@ public static class ImageCodec
     public static ImageHeader Identify(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
         CheckLimit(maxPixels);
+        name = ImageFiles.Printable(name);
         if (encoded.IsEmpty)
         {
             throw Empty(name);
@@ -112,8 +119,15 @@ public static class ImageCodec
     /// large.</exception>
     public static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
     {
+        name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
-        ImageMetadata metadata = ImageMetadata.Empty;
+        if (header.Format == ImageFormat.Jpeg && EndMarks.JpegScans(encoded) > MaxScans)
+        {
+            throw Damaged(header.Format, name, $"it has more than {MaxScans} scans");
+        }
+
+        ImageMetadata metadata = MetadataReader.Read(encoded, header.Format);
+        int orientation = metadata.Exif is { } exif ? ExifData.Orientation(exif) : 1;
         fixed (byte* start = encoded)
         {
             using SKData data = SKData.Create((nint)start, encoded.Length);
@@ -125,7 +139,7 @@ public static class ImageCodec
 
             // The header was read here; that the decoder takes it for the same is made sure of before its buffer is taken.
             CheckSize(codec.Info.Width, codec.Info.Height, name, maxPixels);
-            return new DecodedImage(Read(codec, encoded, header, name, (int)codec.EncodedOrigin), new ImageSource(header, metadata));
+            return new DecodedImage(Read(codec, encoded, header, name, orientation), new ImageSource(header, metadata));
         }
     }
 
@@ -146,15 +160,32 @@ public static class ImageCodec
         ArgumentNullException.ThrowIfNull(image);
         options ??= new EncodeOptions();
         options.Validate();
+        ImageMetadata given = source?.Metadata ?? ImageMetadata.Empty;
+        // A profile for colours says what the numbers of three channels mean; with one, grey stays three equal channels.
         bool grey = source?.Header.Kind == SampleKind.Grey;
+        bool oneChannel = grey && format != ImageFormat.Webp
+                          && (given.ColourProfile is null || IccProfile.SpaceOf(given.ColourProfile) != ProfileSpace.Rgb);
+        OutputMetadata metadata = OutputMetadata.Of(given, options.Metadata, format, oneChannel, image.Width, image.Height);
+        List<KeyValuePair<string, string>> texts = Texts(stamp);
+        if (grey && !oneChannel)
+        {
+            image = image.ToGrey();
+        }
+
         byte[] bytes = format switch
         {
-            ImageFormat.Png => PngEncoder.Encode(image, grey, options, []),
-            ImageFormat.Jpeg => SkiaEncoder.Jpeg(image, grey, options),
-            ImageFormat.Webp => SkiaEncoder.Webp(image, options),
+            ImageFormat.Png => PngEncoder.Encode(image, oneChannel, options, PngMetadata.Chunks(metadata.Kept, texts)),
+            ImageFormat.Jpeg => JpegFile.Add(SkiaEncoder.Jpeg(image, oneChannel, options), metadata.Kept,
+                                             texts.Count == 0 ? null : string.Join("; ", texts.Select(text => $"{text.Key}: {text.Value}"))),
+            ImageFormat.Webp => WebpFile.Add(
+                SkiaEncoder.Webp(image, options),
+                texts.Count == 0 ? metadata.Kept : metadata.Kept with { Xmp = XmpPacket.AddEvent(metadata.Kept.Xmp, stamp!) },
+                image.Width, image.Height),
             _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Images are written as PNG, JPEG or WebP."),
         };
-        return new EncodedImage(bytes, []);
+        return new EncodedImage(bytes, format == ImageFormat.Jpeg && image.Alpha?.AsSpan().IndexOfAnyExcept(byte.MaxValue) >= 0
+            ? [.. metadata.Notes, new ImageNote(ImageNoteKind.OpacityDropped, "JPEG holds no opacity; it is not carried over.")]
+            : metadata.Notes);
     }
 
     /// <summary>Writes an image; the extension (.png, .jpg, .jpeg or .webp, in any case) decides on the format.</summary>
@@ -178,6 +209,16 @@ public static class ImageCodec
 
         byte[] encoded = Encode(image, format).Bytes;
         AtomicFile.Write(path, format == ImageFormat.Png && texts is { Count: > 0 } ? PngText.Add(encoded, texts) : encoded);
+    }
+
+    private static List<KeyValuePair<string, string>> Texts(ImageStamp? stamp)
+    {
+        (string Key, string? Text)[] all = [("Software", stamp?.Software), ("Model", stamp?.Model), ("Comment", stamp?.Comment)];
+        List<KeyValuePair<string, string>> texts =
+            [.. all.Where(entry => entry.Text is not null).Select(entry => new KeyValuePair<string, string>(entry.Key, entry.Text!))];
+        // What PNG can hold, JPEG and WebP can too.
+        texts.ForEach(text => PngText.Content(text.Key, text.Value));
+        return texts;
     }
 
     private static void CheckLimit(long maxPixels)
@@ -229,7 +270,14 @@ public static class ImageCodec
 
             if (header.Format == ImageFormat.Png && header.Bits == 16)
             {
-                DeepPng.Decode(encoded, interleaved, width, height);
+                try
+                {
+                    DeepPng.Decode(encoded, interleaved, width, height);
+                }
+                catch (Exception error) when (error is InvalidDataException or IOException)
+                {
+                    throw Damaged(header.Format, name, "its compressed data");
+                }
             }
 
             return Arrange(interleaved, width, height, orientation, codec.Info.AlphaType != SKAlphaType.Opaque);

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Stig.Model.Imaging;
 
 /// <summary>An image file as it was found.</summary>
@@ -69,6 +71,17 @@ public static class ImageFiles
         }
 
         return found;
+    }
+
+    /// <summary>A file's name as it stands in messages of one line: control characters, line feeds among them, as \n or \uXXXX.</summary>
+    /// <param name="path">The name.</param>
+    public static string Printable(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        return path.Any(char.IsControl)
+            ? string.Concat(path.Select(character => character == '\n' ? "\\n"
+                : char.IsControl(character) ? string.Create(CultureInfo.InvariantCulture, $"\\u{(int)character:X4}") : character.ToString()))
+            : path;
     }
 
     private static void Collect(string folder, string relative, List<ImageFile> found, HashSet<string> visited)

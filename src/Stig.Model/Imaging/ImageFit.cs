@@ -36,7 +36,7 @@ public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
             FitPolicy.Pad => (RoundUp(width), RoundUp(height)),
             _ when (width, height) == (Size, Size) => (Size, Size),
             FitPolicy.Resize => (Size, Size),
-            _ => throw new ImageFormatException($"{name}: has {width} x {height} pixels, and the model was trained at {Size} x {Size}. " +
+            _ => throw new ImageFormatException($"{ImageFiles.Printable(name)}: has {width} x {height} pixels, and the model was trained at {Size} x {Size}. " +
                                                 "Choose --fit pad or --fit resize, or leave it out."),
         };
     }

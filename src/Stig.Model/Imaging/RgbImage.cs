@@ -119,6 +119,18 @@ public sealed class RgbImage
     /// <summary>The grey value of a pixel: the rounded mean of its channels.</summary>
     internal static byte Grey(byte red, byte green, byte blue) => (byte)((red + green + blue + 1) / 3);
 
+    /// <summary>The image with three equal channels: <see cref="Grey"/> of each pixel. The opacity is shared with this image.</summary>
+    internal RgbImage ToGrey()
+    {
+        var pixels = new byte[Pixels.Length];
+        for (int i = 0; i < pixels.Length; i += 3)
+        {
+            pixels.AsSpan(i, 3).Fill(Grey(Pixels[i], Pixels[i + 1], Pixels[i + 2]));
+        }
+
+        return new RgbImage(Width, Height, pixels, Alpha);
+    }
+
     /// <summary>The image continued to the right and downwards by reflection, as in <see cref="ToPlanar(Span{float}, int, int, int, int)"/>;
     /// without opacity. The image itself where it has that size.</summary>
     /// <param name="width">At least the image's width.</param>

@@ -83,24 +83,15 @@ public sealed record RefineCodec
     internal EncodedImage Encode(FittedImage original, RgbImage refined, string outputName, IImageRefiner refiner)
     {
         ImageFormat format = ImageFormats.OfExtension(outputName) ?? ImageFormat.Png;
-        List<KeyValuePair<string, string>> texts = [];
-        if (Stamp)
-        {
-            texts.Add(new("Software", $"stig {ProgramVersion.Current}"));
-            texts.Add(new("Model", refiner.ModelId));
-        }
-
-        if (refiner.Remark(refined.Width, refined.Height) is string remark)
-        {
-            texts.Add(new("Comment", remark));
-        }
-
+        string? remark = refiner.Remark(refined.Width, refined.Height);
+        ImageStamp? stamp = Stamp ? new ImageStamp($"stig {ProgramVersion.Current}", refiner.ModelId, remark)
+            : remark is not null ? new ImageStamp(null, null, remark)
+            : null;
         try
         {
             RgbImage image = Fit?.Restore(refined, original.Width, original.Height, original.Alpha)
                 ?? new RgbImage(refined.Width, refined.Height, refined.Pixels, original.Alpha);
-            EncodedImage encoded = ImageCodec.Encode(image, format, Encoding, original.Source);
-            return format == ImageFormat.Png && texts.Count > 0 ? encoded with { Bytes = PngText.Add(encoded.Bytes, texts) } : encoded;
+            return ImageCodec.Encode(image, format, Encoding, original.Source, stamp);
         }
         catch (IOException error)
         {

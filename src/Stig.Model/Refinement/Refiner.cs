@@ -83,7 +83,7 @@ public sealed class Refiner : IImageRefiner
     {
         options ??= new RefinerOptions();
         ArgumentOutOfRangeException.ThrowIfLessThan(options.Batch, 1, nameof(options));
-        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision);
+        Executor executor = Execution.Device.Open(options.Device, DevicePurpose.Refinement, options.Winograd, options.Precision, options.Profile);
         executor.Warn = options.Warn;
         TensorStore store = executor.CreateStore();
         try

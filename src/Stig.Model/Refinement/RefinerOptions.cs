@@ -33,6 +33,12 @@ public sealed record RefinerOptions
     /// </summary>
     public bool Winograd { get; init; } = true;
 
+    /// <summary>
+    /// Whether a GPU's work is shown to a profiler: queued node by node, each in a range of its own, between the start and the stop of the
+    /// profiler. Slower than without.
+    /// </summary>
+    public bool Profile { get; init; }
+
     /// <summary>Receives warnings, each once; null drops them.</summary>
     public Action<string>? Warn { get; init; }
 }

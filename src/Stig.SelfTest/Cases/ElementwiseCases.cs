@@ -14,6 +14,7 @@ internal static class ElementwiseCases
         Affine("scalar", Shape.Scalar, false),
         Affine("planar, odd size", new Shape(2, 3, 33, 47), false),
         Affine("feature map", new Shape(2, 48, 5, 7), true),
+        Affine("feature map of 13 channels", new Shape(2, 13, 5, 7), true),
         .. Binary("add", (graph, a, b) => graph.Add(a, b), (a, b) => a + b),
         .. Binary("multiply", (graph, a, b) => graph.Multiply(a, b), (a, b) => a * b),
         Square(),
@@ -36,6 +37,10 @@ internal static class ElementwiseCases
                ElementwiseOracles.SymmetricSigmoid),
         .. from features in new[] { false, true }
            select Activation("unit clamp", ActivationKind.UnitClamp, 0, features, Fills.AwayFromUnitEnds, ElementwiseOracles.UnitClamp),
+        .. from channels in new[] { 1, 5, 13 }
+           select Activation(
+               $"leaky ReLU, slope 0.1, {channels} channels", ActivationKind.LeakyRelu, 0.1f, true, Fills.AwayFromZero,
+               x => ElementwiseOracles.LeakyRelu(x, 0.1f), channels),
         Saturation(),
     ];
 
@@ -70,6 +75,8 @@ internal static class ElementwiseCases
             ("rows, one for all", new Shape(3, 17), new Shape(17), false),
             ("feature map", new Shape(2, 16, 5, 7), new Shape(2, 16, 5, 7), true),
             ("feature map, one image for all", new Shape(3, 48, 3, 5), new Shape(1, 48, 3, 5), true),
+            ("feature map of 13 channels", new Shape(2, 13, 5, 7), new Shape(2, 13, 5, 7), true),
+            ("feature map of 5 channels, one image for all", new Shape(3, 5, 3, 5), new Shape(1, 5, 3, 5), true),
         }
         select new OperationCase
         {
@@ -115,10 +122,10 @@ internal static class ElementwiseCases
     };
 
     private static OperationCase Activation(
-        string what, ActivationKind kind, float slope, bool features, InputFill fill, Func<double, double> function) => new()
+        string what, ActivationKind kind, float slope, bool features, InputFill fill, Func<double, double> function, int channels = 16) => new()
         {
             Name = $"activation/{what}, {(features ? "feature map" : "planar")}",
-            Inputs = [CaseInput.Variable("src", features ? new Shape(2, 16, 5, 7) : new Shape(2, 3, 33, 47), fill)],
+            Inputs = [CaseInput.Variable("src", features ? new Shape(2, channels, 5, 7) : new Shape(2, 3, 33, 47), fill)],
             Build = (graph, x) => [graph.ApplySingle(new Activation(kind, slope), Layout(graph, x[0], features))],
             Oracle = x => [x[0].Map(function)],
             Outputs = [new("dst", Bound.Transcendental)],

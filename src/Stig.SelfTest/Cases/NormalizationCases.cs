@@ -31,10 +31,14 @@ internal static class NormalizationCases
         Normalization(NormalizationStatistics.Batch, true, 0, new Shape(1, 48, 9, 7)),
         Normalization(NormalizationStatistics.PerImage, true, 0, new Shape(2, 8, 33, 47)),
         Normalization(NormalizationStatistics.PerImage, false, 0.2f, new Shape(2, 1, 33, 47)),
+        Normalization(NormalizationStatistics.Batch, true, 0.2f, new Shape(2, 13, 9, 7)),
+        Normalization(NormalizationStatistics.PerImage, true, 0, new Shape(3, 5, 7, 9)),
+        Normalization(NormalizationStatistics.PerImage, false, 1, new Shape(2, 29, 33, 35)),
         LargeMean(),
         Running("planar", new Shape(2, 3, 5, 7), 0.2f),
         Running("feature map", new Shape(2, 16, 33, 47), 0),
         Running("feature map, no activation", new Shape(3, 48, 5, 7), 1),
+        Running("feature map of 13 channels", new Shape(2, 13, 5, 7), 0.2f),
         RunningStatistics(1, 3, 70),
         RunningStatistics(3, 48, 35),
     ];
@@ -114,5 +118,5 @@ internal static class NormalizationCases
 
     private static CaseInput Beta(Shape shape) => CaseInput.Weights("beta", new Shape(shape.C), Fills.Uniform(-0.1, 0.1));
 
-    private static Value Layout(Graph graph, Value x) => x.Shape.C % 8 == 0 ? graph.AsFeatures(x) : x;
+    private static Value Layout(Graph graph, Value x) => x.Shape.C > 3 ? graph.AsFeatures(x) : x;
 }

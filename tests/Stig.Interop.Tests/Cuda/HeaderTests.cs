@@ -46,7 +46,9 @@ public sealed partial class HeaderTests
         template <class O, class T> constexpr bool same() {
           using Ours = std::remove_cv_t<O>;
           using Theirs = std::remove_cv_t<T>;
-          if constexpr (std::is_same_v<Ours, Handle>) {
+          if constexpr (std::is_void_v<Ours> || std::is_void_v<Theirs>) {
+            return std::is_void_v<Ours> && std::is_void_v<Theirs>;
+          } else if constexpr (std::is_same_v<Ours, Handle>) {
             using To = std::remove_pointer_t<Theirs>;
             return std::is_pointer_v<Theirs> && (std::is_class_v<To> || std::is_void_v<To>);
           } else if constexpr (std::is_pointer_v<Ours> && std::is_pointer_v<Theirs>) {
@@ -119,10 +121,11 @@ public sealed partial class HeaderTests
             + "Winograd WINOGRAD, WinogradNonfused WINOGRAD_NONFUSED"),
     ];
 
-    // First version whose headers have a name; and the first that lacks it again.
+    // The version with which a name is known to exist (of CUDA; of cuDNN for its names), and the first that lacks it again.
     private static readonly Dictionary<string, int> Since = new()
     {
-        ["CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER"] = 12060,
+        ["CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER"] = 13000,
+        ["CUDNN_STATUS_NOT_SUPPORTED_DYNAMIC_SHAPE"] = 92400,
         ["CUFFT_MISSING_DEPENDENCY"] = 13000,
         ["CUFFT_NVRTC_FAILURE"] = 13000,
         ["CUFFT_NVJITLINK_FAILURE"] = 13000,
@@ -309,7 +312,7 @@ public sealed partial class HeaderTests
 
         private readonly StringBuilder declarations = new();
         private readonly StringBuilder assertions = new();
-        private readonly bool hasDnn = File.Exists(Path.Combine(include, "cudnn.h"));
+        private readonly int dnnVersion = DnnVersion(Path.Combine(include, "cudnn_version.h"));
         private readonly List<string> absent = [];
         private readonly List<string> missing = [];
         private int count;
@@ -368,10 +371,18 @@ public sealed partial class HeaderTests
             Assert.True(missing.Count == 0, $"The headers in {include} have no {string.Join(", ", missing)}");
             Assert.True(code == 0, $"{wrong.Length} of {count} disagree with the headers in {include}:\n{string.Join('\n', wrong)}");
             File.WriteAllText(Path.Combine(folder, $"{subject}.txt"), string.Create(CultureInfo.InvariantCulture,
-                $"{subject}: {count} assertions hold with headers of CUDA {version / 1000}.{version % 1000 / 10}; not in these headers: {(absent.Count == 0 ? "nothing" : string.Join(", ", absent))}\n"));
+                $"{subject}: {count} assertions hold with headers of CUDA {version / 1000}.{version % 1000 / 10}{(dnnVersion > 0 ? $" and cuDNN {dnnVersion / 10000}.{dnnVersion / 100 % 100}" : "")}; not in these headers: {(absent.Count == 0 ? "nothing" : string.Join(", ", absent))}\n"));
 
             // A header that is hardly read would leave little to disagree with.
             Assert.True(count > 100, $"only {count} assertions could be made");
+        }
+
+        private static int DnnVersion(string path)
+        {
+            string text = File.Exists(path) ? File.ReadAllText(path) : "";
+            int Part(string name) => Regex.Match(text, $@"#define CUDNN_{name} (\d+)") is { Success: true } match
+                ? int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) : 0;
+            return (10000 * Part("MAJOR")) + (100 * Part("MINOR")) + Part("PATCHLEVEL");
         }
 
         private bool Knows(string name)
@@ -381,7 +392,8 @@ public sealed partial class HeaderTests
                 return true;
             }
 
-            if (name.StartsWith("cudnn", StringComparison.OrdinalIgnoreCase) && !hasDnn)
+            bool ofDnn = name.StartsWith("cudnn", StringComparison.OrdinalIgnoreCase);
+            if (ofDnn && dnnVersion == 0)
             {
                 if (!absent.Contains("cuDNN"))
                 {
@@ -390,7 +402,8 @@ public sealed partial class HeaderTests
             }
             else
             {
-                bool allowed = (Since.TryGetValue(name, out int since) && version < since) || (Until.TryGetValue(name, out int until) && version >= until);
+                bool allowed = (Since.TryGetValue(name, out int since) && (ofDnn ? dnnVersion : version) < since)
+                    || (Until.TryGetValue(name, out int until) && version >= until);
                 (allowed ? absent : missing).Add(name);
             }
 

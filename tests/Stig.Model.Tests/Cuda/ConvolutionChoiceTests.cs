@@ -8,7 +8,7 @@ using Stig.Tests;
 namespace Stig.Model.Tests.Cuda;
 
 /// <summary>How cuDNN's algorithms are chosen and remembered; the simulated library's times do not vary.</summary>
-[Collection(WholeProcess.Name)]
+[Collection(OneDeviceTestAtATime.Name)]
 public sealed class ConvolutionChoiceTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("stig-choice-").FullName;
@@ -155,11 +155,4 @@ public sealed class ConvolutionChoiceTests : IDisposable
         void Add(string name, Shape shape) =>
             store.Create(name, shape, [.. Enumerable.Range(0, (int)shape.Count).Select(i => 0.1f * MathF.Cos(3 * i))]);
     }
-}
-
-/// <summary>Tests of what belongs to the whole process, such as environment variables: nothing else runs beside them.</summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public static class WholeProcess
-{
-    internal const string Name = "whole process";
 }

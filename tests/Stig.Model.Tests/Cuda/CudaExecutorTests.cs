@@ -136,7 +136,7 @@ public sealed class CudaExecutorTests
         return graph;
     }
 
-    private static TensorStore Store(Executor executor, ModelArchitecture architecture)
+    internal static TensorStore Store(Executor executor, ModelArchitecture architecture)
     {
         TensorStore store = executor.CreateStore();
         foreach (ParameterSpec spec in Checkpoint.ModelParameters(architecture))

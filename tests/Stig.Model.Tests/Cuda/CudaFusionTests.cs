@@ -93,6 +93,22 @@ public sealed class CudaFusionTests
         Assert.Equal("outer/inner/activated_sum", Assert.Single(Plan(graph).Nodes).Name);
     }
 
+    [Theory]
+    [InlineData(Preset.Default)]
+    [InlineData(Preset.Official)]
+    public void Kernels_are_called_as_their_nodes_are(Preset preset)
+    {
+        // So that a profiler's rows of nodes and of kernels can be read together. Convolutions are cuDNN's, joining is copying.
+        string[] elsewhere = ["conv2d", "concat"];
+        var architecture = new ModelArchitecture(preset, 32, 8, NormalizationMode.PerImage);
+        var graph = new Graph();
+        Value images = graph.Input("images", TensorType.Float(1, 3, 32, 32));
+        graph.Output("refined", RefineGraph.Build(graph, architecture, images, OutputRange.Stretch));
+
+        Assert.All(Operations(graph).Except(elsewhere), name =>
+            Assert.Contains(KernelLibrary.Entries, entry => entry.StartsWith(name, StringComparison.Ordinal)));
+    }
+
     private static string[] Operations(Graph graph) => [.. Plan(graph).Nodes.Select(node => node.Operation.Name)];
 
     private static MemoryPlan Plan(Graph graph) => MemoryPlan.Create(CudaFusion.Fuse(graph, out _), new CudaLayout(Precision.F32));

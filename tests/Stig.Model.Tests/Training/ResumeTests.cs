@@ -56,6 +56,9 @@ public sealed class ResumeTests : IDisposable
                     File.ReadAllBytes(Path.Combine(whole.OutputFolder, name)).SequenceEqual(File.ReadAllBytes(Path.Combine(options.OutputFolder, name))),
                     $"{name} of run {run} differs; seed {seed}");
             }
+
+            // A sheet is drawn where the distance is measured, which is not where the run was stopped.
+            Assert.Equal(Sheets(whole), Sheets(options));
         }
 
         Soak.Report($"{preset}: {runs} runs of {steps} steps, stopped {stops} times, seed {seed}");
@@ -123,6 +126,9 @@ public sealed class ResumeTests : IDisposable
 
         string[] Names() => [.. Directory.GetFiles(synthetic["run"], "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
     }
+
+    private static string?[] Sheets(TrainingRunOptions options) =>
+        [.. Directory.GetFiles(Path.Combine(options.OutputFolder, "sheets")).Select(Path.GetFileName).Order(StringComparer.Ordinal)];
 
     private static void CancelAt(TrainingProgress progress, long stop, CancellationTokenSource source)
     {

@@ -20,6 +20,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
     /// <summary>The libraries whose file names carry the CUDA major.</summary>
     private static readonly CudaLibrary[] OfMajor = [CudaLibrary.BlasLt, CudaLibrary.Blas, CudaLibrary.Fft];
 
+    private const string Loaded = "loaded";
+
     private readonly Lock gate = new();
     private readonly Dictionary<CudaLibrary, LoadedLibrary> loaded = [];
     private readonly Dictionary<string, nint> bySystem = [];
@@ -93,7 +95,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         }
 
         throw new CudaUnavailableException(
-            $"The NVIDIA driver was not found ({file}). Tried: {Tried(CudaLibrary.Driver)}. Install the driver (in a container: start it with GPU access).");
+            $"The NVIDIA driver was not found ({file}).", Tried(CudaLibrary.Driver), "Install the driver (in a container: start it with GPU access).");
     }
 
     private LoadedLibrary LoadOfMajor(CudaLibrary library)
@@ -113,7 +115,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
             }
         }
 
-        throw new CudaUnavailableException($"{CudaLibraryNames.Title(library)} of CUDA {major} was not found ({file}).{OtherMajor(library)} Tried: {Tried(library)}. {Remedy(major)}");
+        throw new CudaUnavailableException(
+            $"{CudaLibraryNames.Title(library)} of CUDA {major} was not found ({file}).{OtherMajor(library)}", Tried(library), Remedy(major));
     }
 
     private LoadedLibrary LoadDnn()
@@ -162,7 +165,8 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
 
         string reason = problems.Count > 0 ? string.Join("; ", problems) : $"it was not found ({file})";
         throw new CudaUnavailableException(
-            $"cuDNN 9 cannot be used: {reason}. Tried: {Tried(CudaLibrary.Dnn)}. Install cuDNN 9 for CUDA {major} (pip package nvidia-cudnn-cu{major}, or NVIDIA's packages), or name its folder in {CudaSearch.PathVariable}.");
+            $"cuDNN 9 cannot be used: {reason}.", Tried(CudaLibrary.Dnn),
+            $"Install cuDNN 9 for CUDA {major} (pip package nvidia-cudnn-cu{major}, or NVIDIA's packages), or name its folder in {CudaSearch.PathVariable}.");
     }
 
     /// <summary>
@@ -379,7 +383,7 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         try
         {
             nint handle = native.Load(file);
-            attempts.Add(new LoadAttempt(title, file, "loaded"));
+            attempts.Add(new LoadAttempt(title, file, Loaded));
             return handle;
         }
         catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
@@ -408,13 +412,13 @@ internal sealed class CudaLibraryLoader(CudaSearch search, NativeLoader native)
         if (missing.Length > 0)
         {
             throw new CudaUnavailableException(
-                $"{CudaLibraryNames.Title(library)} ({candidate.Path}) lacks {string.Join(", ", missing)}: it is too old, or not NVIDIA's. Tried: {Tried(library)}. "
-                + (library == CudaLibrary.Driver ? CudaDriver.DriverRemedy : Remedy(major)));
+                $"{CudaLibraryNames.Title(library)} ({candidate.Path}) lacks {string.Join(", ", missing)}: it is too old, or not NVIDIA's.", Tried(library),
+                library == CudaLibrary.Driver ? CudaDriver.DriverRemedy : Remedy(major));
         }
     }
 
     private string Tried(CudaLibrary library) =>
-        string.Join("; ", attempts.Where(a => a.Library == CudaLibraryNames.Title(library)).Select(a => $"{a.Place}: {a.Outcome}").Distinct());
+        string.Join("; ", attempts.Where(a => a.Library == CudaLibraryNames.Title(library) && a.Outcome != Loaded).Select(a => $"{a.Place}: {a.Outcome}").Distinct());
 
     private static string Remedy(int major) =>
         $"Install the libraries of CUDA {major} (a toolkit, your distribution's packages, or pip packages such as those that PyTorch brings), or name their folder in {CudaSearch.PathVariable}.";

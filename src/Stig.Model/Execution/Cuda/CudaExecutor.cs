@@ -14,13 +14,18 @@ internal sealed class CudaExecutor : Executor
     private DnnHandle? dnn;
     private ConvolutionTuner? tuner;
 
-    public CudaExecutor(int ordinal, Precision precision = Precision.F32)
+    private bool profiling;
+
+    /// <param name="ordinal">Number of the GPU.</param>
+    /// <param name="precision">Arithmetic of the convolutions.</param>
+    /// <param name="profile">Whether programs show a profiler every node instead of being replayed.</param>
+    public CudaExecutor(int ordinal, Precision precision = Precision.F32, bool profile = false)
     {
         context = CudaContext.Open(ordinal);
         try
         {
             Stream = CudaStream.Create(context);
-            Kernels = new KernelLibrary(context);
+            Kernels = new KernelLibrary(context, lineInfo: profile);
         }
         catch
         {
@@ -29,12 +34,16 @@ internal sealed class CudaExecutor : Executor
         }
 
         Precision = precision;
+        Profile = profile;
     }
 
     public override string DeviceName => context.Device.DeviceName;
 
     /// <summary>Arithmetic of the convolutions.</summary>
     public Precision Precision { get; }
+
+    /// <summary>Whether programs show a profiler every node instead of being replayed.</summary>
+    public bool Profile { get; }
 
     public CudaContext Context => context;
 
@@ -75,6 +84,16 @@ internal sealed class CudaExecutor : Executor
 
     public override bool CanRun(Node node) => CudaKernels.CanRun(node);
 
+    /// <summary>Has a profiler collect from now on, until the executor is disposed.</summary>
+    public void StartProfiler()
+    {
+        if (!profiling)
+        {
+            profiling = true;
+            CudaDriver.StartProfiler();
+        }
+    }
+
     public override TensorStore CreateStore() => new CudaTensorStore(context, Stream);
 
     public override Program Compile(Graph graph, TensorStore store)
@@ -93,6 +112,12 @@ internal sealed class CudaExecutor : Executor
     {
         if (disposing)
         {
+            if (profiling)
+            {
+                using CudaContext.Scope scope = CudaContext.Scope.ForRelease(context);
+                CudaDriver.StopProfiler(context);
+            }
+
             dnn?.Dispose();
             Kernels?.Dispose();
             Stream?.Dispose();

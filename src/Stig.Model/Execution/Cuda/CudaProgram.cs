@@ -19,6 +19,8 @@ internal sealed class CudaProgram : Program
     private readonly DeviceMemory scratch;
     private readonly Dictionary<Value, DeviceMemory> inputs = [];
     private readonly Dictionary<Value, PinnedMemory> staging = [];
+    private readonly Dictionary<Value, DeviceMemory> plainOutputs = [];
+    private readonly HashSet<Value> uploading = [];
     private readonly List<(Node Node, Action Queue)> steps = [];
     private readonly List<Func<bool>> refreshes = [];
     private readonly List<IDisposable> resources = [];
@@ -45,7 +47,15 @@ internal sealed class CudaProgram : Program
 
             foreach (Value output in fused.Outputs.Values.Distinct())
             {
-                staging.TryAdd(output, Own(PinnedMemory.Allocate(Context, output.Type.ByteCount)));
+                if (!staging.ContainsKey(output))
+                {
+                    staging.Add(output, Own(PinnedMemory.Allocate(Context, output.Type.ByteCount)));
+                }
+
+                if (output.Type.Layout == TensorLayout.FeatureMap)
+                {
+                    plainOutputs.Add(output, Allocate(output.Type.ByteCount));
+                }
             }
 
             var lowering = new CudaLowering(this, executor, layout);
@@ -95,10 +105,15 @@ internal sealed class CudaProgram : Program
         }
 
         using CudaContext.Scope scope = Context.Use();
+        using NvtxRange range = Nvtx.Range("stig upload");
         PinnedMemory host = staging[image];
+        if (!uploading.Add(image))
+        {
+            // The copy before this one may still be reading the staging memory.
+            Synchronize();
+            uploading.Add(image);
+        }
 
-        // The copy before this one may still be reading the staging memory.
-        executor.Stream.Synchronize();
         bytes.CopyTo(host.AsSpan<byte>(0, bytes.Length));
         executor.Stream.CopyToDevice(memory.Pointer, host.Pointer, bytes.Length);
     }
@@ -110,6 +125,12 @@ internal sealed class CudaProgram : Program
         foreach (Func<bool> refresh in refreshes)
         {
             _ = refresh();
+        }
+
+        if (executor.Profile)
+        {
+            RunForProfiler();
+            return;
         }
 
         if (recording is null && hasRun && CaptureRefusal is null)
@@ -142,11 +163,12 @@ internal sealed class CudaProgram : Program
         }
 
         using CudaContext.Scope scope = Context.Use();
+        using NvtxRange range = Nvtx.Range("stig download");
         PinnedMemory host = staging[images[output]];
         CudaView view = View(images[output]);
         if (view.IsFeatures)
         {
-            using DeviceMemory plain = DeviceMemory.Allocate(Context, output.Type.ByteCount, executor.Stream);
+            DeviceMemory plain = plainOutputs[images[output]];
             CudaKernels.ToPlain(executor, view, plain.Pointer)();
             executor.Stream.CopyToHost(host.Pointer, plain.Pointer, bytes.Length);
         }
@@ -162,7 +184,7 @@ internal sealed class CudaProgram : Program
             }
         }
 
-        executor.Stream.Synchronize();
+        Synchronize();
         host.AsSpan<byte>(0, bytes.Length).CopyTo(bytes);
     }
 
@@ -220,6 +242,26 @@ internal sealed class CudaProgram : Program
 
             resources.Clear();
         }
+    }
+
+    private void Synchronize()
+    {
+        executor.Stream.Synchronize();
+        uploading.Clear();
+    }
+
+    // A first pass loads kernels, unseen; every further one is seen node by node. What a program updates it may update once a run only.
+    private void RunForProfiler()
+    {
+        if (!hasRun && !Plan.Nodes.Any(node => node.Operation.UpdatedInput(0) is not null))
+        {
+            Queue(named: false);
+            Synchronize();
+        }
+
+        hasRun = true;
+        executor.StartProfiler();
+        Queue(named: true);
     }
 
     private void Record()

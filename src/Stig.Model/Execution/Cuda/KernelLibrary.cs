@@ -12,10 +12,17 @@ internal sealed class KernelLibrary : IDisposable
     private static readonly Lazy<Dictionary<string, string>> FilesByEntry = new(FindEntries);
 
     private readonly CudaContext context;
+    private readonly bool lineInfo;
     private readonly Dictionary<string, CudaModule> modules = [];
     private readonly Dictionary<string, CudaFunction> functions = [];
 
-    public KernelLibrary(CudaContext context) => this.context = context;
+    /// <param name="context">Where they run.</param>
+    /// <param name="lineInfo">Whether a profiler shall be able to show lines of PTX.</param>
+    public KernelLibrary(CudaContext context, bool lineInfo = false)
+    {
+        this.context = context;
+        this.lineInfo = lineInfo;
+    }
 
     /// <summary>Names of all kernels.</summary>
     public static IReadOnlyCollection<string> Entries => FilesByEntry.Value.Keys;
@@ -32,7 +39,7 @@ internal sealed class KernelLibrary : IDisposable
         string file = FilesByEntry.Value[entry];
         if (!modules.TryGetValue(file, out CudaModule? module))
         {
-            module = CudaModule.Load(context, file, Read(file));
+            module = CudaModule.Load(context, file, Read(file), lineInfo);
             modules.Add(file, module);
         }
 

@@ -4,7 +4,8 @@ using System.IO.Compression;
 namespace Stig.Model.Imaging;
 
 /// <summary>Reads the samples of PNG files with 16 bits a channel, which Skia would cut to their upper byte.</summary>
-/// <remarks>PNG (ISO/IEC 15948). Works on files that Skia has decoded without complaint, so their structure is sound.</remarks>
+/// <remarks>PNG (ISO/IEC 15948). Works on files that Skia has decoded without complaint, so the header is sound; of the data Skia's
+/// decoder forgives some damage that is not forgiven here.</remarks>
 internal static class DeepPng
 {
     // Adam7 (8.2): first column, first row, column step, row step of each pass.
@@ -17,6 +18,8 @@ internal static class DeepPng
     /// <param name="interleaved">Height x width x 4 values, red, green, blue, opacity.</param>
     /// <param name="width">Width in pixels.</param>
     /// <param name="height">Height in pixels.</param>
+    /// <exception cref="InvalidDataException">The compressed data are damaged.</exception>
+    /// <exception cref="IOException">They end early, or are not of a kind that PNG has.</exception>
     public static void Decode(ReadOnlySpan<byte> encoded, Span<byte> interleaved, int width, int height)
     {
         int channels = encoded[25] switch { 0 => 1, 4 => 2, 2 => 3, _ => 4 };
@@ -53,20 +56,12 @@ internal static class DeepPng
     private static ZLibStream Decompress(ReadOnlySpan<byte> encoded)
     {
         var compressed = new MemoryStream();
-        for (ReadOnlySpan<byte> rest = encoded[8..]; rest.Length >= 12;)
+        foreach (PngChunk chunk in new PngChunks(encoded))
         {
-            int length = BinaryPrimitives.ReadInt32BigEndian(rest);
-            ReadOnlySpan<byte> type = rest.Slice(4, 4);
-            if (type.SequenceEqual("IDAT"u8))
+            if (chunk.Type == "IDAT")
             {
-                compressed.Write(rest.Slice(8, length));
+                compressed.Write(chunk.Content);
             }
-            else if (type.SequenceEqual("IEND"u8))
-            {
-                break;
-            }
-
-            rest = rest[(12 + length)..];
         }
 
         compressed.Position = 0;

@@ -74,7 +74,9 @@ public static class PngText
         return texts;
     }
 
-    private static byte[] Content(string keyword, string text)
+    /// <summary>The content of a text chunk.</summary>
+    /// <exception cref="ArgumentException">The keyword or text holds what a chunk cannot.</exception>
+    internal static byte[] Content(string keyword, string text)
     {
         if (keyword.Length is 0 or > MaxKeywordLength || !keyword.All(IsPrintable) || keyword.Trim() != keyword)
         {

@@ -3,18 +3,19 @@ namespace Stig.Model.Imaging;
 /// <summary>Which metadata go over to an output.</summary>
 public enum MetadataPolicy
 {
-    /// <summary>All: colour description, EXIF without its thumbnail, XMP without thumbnails.</summary>
+    /// <summary>The description of colour, EXIF and XMP; of the two the thumbnails go, which show other pixels, the orientation
+    /// becomes upright, and what tells the size becomes the image's.</summary>
     Keep,
 
-    /// <summary>The colour description, and of EXIF what tells how the picture was taken, not where, by whom or with which
-    /// specimen of a device: no position, maker notes, serial numbers, names, texts or thumbnail. No XMP.</summary>
+    /// <summary>The description of colour, and of EXIF the tags of a fixed list: camera, lens, exposure, times, resolution, software,
+    /// artist, copyright. Positions, maker notes, serial numbers, owner's names, free texts and XMP are not on it.</summary>
     Safe,
 
-    /// <summary>Only the colour description, without which colours would be shown wrong.</summary>
+    /// <summary>Only the description of colour, without which colours would be shown wrong.</summary>
     None,
 }
 
-/// <summary>Metadata as a file held them.</summary>
+/// <summary>Metadata as a file held them; not checked. What was there but broken off or beyond all measure is empty.</summary>
 public sealed record ImageMetadata
 {
     /// <summary>None at all.</summary>
@@ -28,6 +29,9 @@ public sealed record ImageMetadata
 
     /// <summary>The XMP packet, XML in UTF-8, or null.</summary>
     public byte[]? Xmp { get; init; }
+
+    /// <summary>PNG's own description of colour (cICP, sRGB, gAMA, cHRM), which only PNG can take over: types and contents.</summary>
+    internal IReadOnlyList<(string Type, byte[] Content)> PngColour { get; init; } = [];
 
     /// <summary>Whether the file held a C2PA manifest (content credentials), or pointed to one. It is never carried over: it vouches for
     /// other pixels.</summary>

@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Stig.Model.Imaging;
+using Stig.Tests;
+
+namespace Stig.Cli.Tests;
+
+/// <summary>
+/// What a user meets on a machine whose CUDA is broken, played by the program itself as a process of its own on the simulated libraries. Each
+/// fault ends in one line that says what, why and what to do, and in its exit code; nothing stays on the device.
+/// </summary>
+public sealed class CudaFaultTests(Workspace workspace)
+{
+    private const string DnnPart = "libcudnn_cnn.so.9";
+
+    // All that the program could find libraries by.
+    private static readonly string[] Ambient =
+        ["LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX", "CUDA_PATH", "CUDA_HOME", "CUDASIM_LEAK_REPORT"];
+
+    private readonly string folder = workspace.NewFolder();
+
+    private string Output => Path.Combine(folder, "out");
+
+    [Fact]
+    public void Without_a_driver_the_line_says_what_was_tried_and_the_processor_serves()
+    {
+        string libraries = Libraries(file => file != "libcuda.so.1");
+        Refine(libraries).AssertFails(ExitCode.Device, "cuda:0", "NVIDIA driver was not found (libcuda.so.1)", libraries, "Install the driver", "--device cpu");
+        Assert.False(Path.Exists(Output));
+
+        CliRun automatic = Run(libraries, [], ["refine", "--model", workspace.FilterModel, "--out", Output, "--device", "auto", workspace.Fake]);
+        Assert.True(automatic.Code == ExitCode.Success, automatic.Error);
+        Doctor(libraries, [], "driver was not found", "Install the driver");
+    }
+
+    [Fact]
+    public void A_driver_that_is_too_old_is_told_with_both_versions() =>
+        Fails(Libraries(), ["CUDASIM_DRIVER_VERSION=11080"], "supports CUDA 11.8, but CUDA 12.0 is needed", "Install an NVIDIA driver for CUDA 12 or newer");
+
+    [Fact]
+    public void A_driver_without_a_GPU_says_where_to_look() =>
+        Fails(Libraries(), ["CUDASIM_DEVICE_COUNT=0"], "sees no GPU", "nvidia-smi", "CUDA_VISIBLE_DEVICES");
+
+    [Fact]
+    public void A_GPU_that_is_too_old_is_named_with_what_it_lacks() =>
+        Fails(Libraries(), ["CUDASIM_COMPUTE_CAPABILITY=75", "CUDASIM_DEVICE_NAME=Tesla T4"], "cuda:0 (Tesla T4) has compute capability 7.5, but 8.0 is needed");
+
+    [Fact]
+    public void A_number_beyond_the_last_GPU_is_told_how_many_there_are() =>
+        Refine(Libraries(), [], "cuda:3").AssertFails(ExitCode.Device, "There is no cuda:3", "1 GPU to this process, cuda:0");
+
+    [Fact]
+    public void Version_8_of_cuDNN_under_its_own_name_is_told_apart_from_none()
+    {
+        string libraries = Libraries(file => !file.StartsWith("libcudnn", StringComparison.Ordinal));
+        Fails(libraries, [], "cuDNN 9 cannot be used", "was not found (libcudnn.so.9)", "nvidia-cudnn-cu", "STIG_CUDA_PATH");
+
+        string old = Path.Combine(libraries, "libcudnn.so.8");
+        File.CreateSymbolicLink(old, Path.Combine(SimulatedCuda.BuiltFolder!, "libcudnn.so.9"));
+        Fails(libraries, [], $"cuDNN 8 was found ({old}), but cuDNN 9 is needed", "nvidia-cudnn-cu");
+    }
+
+    [Fact]
+    public void Version_8_of_cuDNN_under_the_name_of_9_is_told_by_its_version() =>
+        Fails(Libraries(), ["CUDASIM_CUDNN_VERSION=8907"], "libcudnn.so.9 is cuDNN 8.9.7, but cuDNN 9 is needed", "nvidia-cudnn-cu");
+
+    [Fact]
+    public void A_part_of_cuDNN_that_is_missing_is_named_before_cuDNN_could_end_the_process()
+    {
+        string libraries = Libraries(file => file != DnnPart);
+        Fails(libraries, [], $"{Path.Combine(libraries, DnnPart)}, a part of it, is missing", "nvidia-cudnn-cu");
+    }
+
+    [Fact]
+    public void Libraries_of_two_CUDA_majors_are_both_named()
+    {
+        string mixed = Libraries(file => file is not ("libcublas.so.12" or "libcublasLt.so.12" or "libcufft.so.12"));
+        Fails(mixed, [], "libcufft.so.11 is of CUDA 12", "libcublas.so.13 of CUDA 13", "all libraries must be of one CUDA major");
+
+        string twelve = Libraries(file => !file.EndsWith(".13", StringComparison.Ordinal) && file != "libcufft.so.12");
+        Fails(twelve, ["CUDASIM_CUDNN_CUDART_VERSION=13000"],
+            "libcudnn.so.9 was built for CUDA 13", "libcublas.so.12) is of CUDA 12", "all libraries must be of one CUDA major");
+    }
+
+    [Fact]
+    public void A_device_that_another_process_has_for_itself_says_so() =>
+        Refine(Libraries(), ["CUDASIM_DEVICE_BUSY=1"]).AssertFails(ExitCode.Device, "cuda:0", "another process has it for itself", "nvidia-smi", "choose another device");
+
+    [Fact]
+    public void Memory_that_runs_out_for_one_image_is_told_with_both_numbers() =>
+        Refine(Libraries(), ["CUDASIM_FAIL_ALLOCATION=12"], "cuda:0", Output, "--batch", "1", workspace.Fake)
+            .AssertFails(ExitCode.Device, "CUDA_ERROR_OUT_OF_MEMORY (2)", "bytes are free", "--batch", "nvidia-smi");
+
+    [Theory]
+    [InlineData("CUDASIM_FAIL_LAUNCH", "CUDA_ERROR_LAUNCH_FAILED (719)")]
+    [InlineData("CUDASIM_LOSE_DEVICE", "CUDA_ERROR_DEVICE_UNAVAILABLE (46)")]
+    public void A_device_lost_in_mid_run_fails_and_keeps_what_was_done(string fault, string code)
+    {
+        // A filter alone takes 27 operations an image at most; the fault strikes after a few of the 24 images.
+        string images = Path.Combine(folder, "in");
+        SyntheticImages.WriteSet(images, 24, Workspace.Size, seed: 7);
+        string input = Path.Combine(images, "fake");
+        CliRun whole = Refine(Libraries(), [], "cuda:0", Path.Combine(folder, "whole"), "--batch", "1", input);
+        Assert.True(whole.Code == ExitCode.Success, whole.Error);
+
+        CliRun run = Refine(Libraries(), [$"{fault}=60"], "cuda:0", Output, "--batch", "1", input);
+
+        run.AssertFails(ExitCode.Device, code, "lost", "What is finished is kept", "nvidia-smi");
+        string[] kept = [.. Directory.GetFiles(Output, "*.png").Select(path => Path.GetFileName(path))];
+        Assert.InRange(kept.Length, 1, 23);
+        Assert.All(kept, name => Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "whole", name)), File.ReadAllBytes(Path.Combine(Output, name))));
+    }
+
+    [Fact]
+    public async Task Two_processes_on_one_device_give_what_one_gives()
+    {
+        string libraries = Libraries();
+        string[] outputs = ["first", "second", "alone"];
+        Task<CliRun>[] together = [.. outputs[..2].Select(name => Task.Run(() => Refine(libraries, [], "cuda:0", Path.Combine(folder, name), workspace.Fake)))];
+        CliRun[] runs = [.. await Task.WhenAll(together), Refine(libraries, [], "cuda:0", Path.Combine(folder, "alone"), workspace.Fake)];
+
+        Assert.All(runs, run => Assert.True(run.Code == ExitCode.Success && run.Error.Length == 0, run.Error));
+        foreach (string path in Directory.GetFiles(Path.Combine(folder, "alone")))
+        {
+            Assert.All(outputs, name => Assert.Equal(File.ReadAllBytes(path), File.ReadAllBytes(Path.Combine(folder, name, Path.GetFileName(path)))));
+        }
+    }
+
+    // Refining fails with one line that has all parts; the doctor says the same and shows what there is.
+    private void Fails(string libraries, string[] faults, params string[] parts)
+    {
+        Refine(libraries, faults).AssertFails(ExitCode.Device, ["cuda:0", .. parts]);
+        Assert.False(Path.Exists(Output));
+        Doctor(libraries, faults, parts);
+    }
+
+    private void Doctor(string libraries, string[] faults, params string[] parts)
+    {
+        CliRun doctor = Run(libraries, faults, ["doctor"]);
+        Assert.Equal(ExitCode.Success, doctor.Code);
+        Assert.All(parts, part => Assert.Contains(part, doctor.Output, StringComparison.Ordinal));
+    }
+
+    private CliRun Refine(string libraries, string[]? faults = null, string device = "cuda:0") => Refine(libraries, faults ?? [], device, Output, workspace.Fake);
+
+    private CliRun Refine(string libraries, string[] faults, string device, string output, params string[] arguments) =>
+        Run(libraries, faults, ["refine", "--model", workspace.FilterModel, "--out", output, "--device", device, .. arguments]);
+
+    private CliRun Run(string libraries, string[] faults, string[] arguments)
+    {
+        string leaks = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"leaks-{Guid.NewGuid():N}"));
+        Dictionary<string, string?> environment = Ambient.ToDictionary(name => name, _ => (string?)null);
+        environment["STIG_CUDA_PATH"] = libraries;
+        environment["CUDASIM_LEAK_REPORT"] = leaks;
+        environment["CUDASIM_QUIET"] = "1";
+        foreach (string fault in faults)
+        {
+            environment[fault[..fault.IndexOf('=')]] = fault[(fault.IndexOf('=') + 1)..];
+        }
+
+        CliRun run = CliRun.OfProcess("stig", null, environment, arguments);
+
+        // On a lost device nothing can be released; the driver does it when the process ends.
+        bool lost = faults.Any(fault => fault.StartsWith("CUDASIM_FAIL_LAUNCH", StringComparison.Ordinal) || fault.StartsWith("CUDASIM_LOSE", StringComparison.Ordinal));
+        Assert.True(lost || !File.Exists(leaks), File.Exists(leaks) ? File.ReadAllText(leaks) : "");
+        return run;
+    }
+
+    // A folder with those of the simulated libraries that a test wants there.
+    private string Libraries(Func<string, bool>? wanted = null)
+    {
+        Assert.SkipWhen(SimulatedCuda.BuiltFolder is null, "The simulated CUDA libraries are not built (artifacts/cudasim).");
+        if (NativeLibrary.TryLoad("libcuda.so.1", out nint real))
+        {
+            NativeLibrary.Free(real);
+            Assert.Skip("This machine has a CUDA driver of its own, which the program would find where a test wants none.");
+        }
+
+        string libraries = Directory.CreateDirectory(Path.Combine(folder, $"libraries-{Guid.NewGuid():N}")).FullName;
+        foreach (string path in Directory.GetFiles(SimulatedCuda.BuiltFolder!).Where(path => wanted?.Invoke(Path.GetFileName(path)) ?? true))
+        {
+            File.CreateSymbolicLink(Path.Combine(libraries, Path.GetFileName(path)), path);
+        }
+
+        return libraries;
+    }
+}
