@@ -171,12 +171,13 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
     private List<RgbImage> RefineFiles(string model)
     {
         using Refiner refiner = Refiner.Load(model, new RefinerOptions { Device = device, Warn = terminal.Warn });
-        var options = new BatchRefinerOptions { OutputFolder = Path.Combine(folder, "refined") };
-        IReadOnlyList<RefineItem> items = BatchRefiner.Plan(ImageFiles.FindIn(Path.Combine(TestData, "fake")), options);
-        BatchRefinerResult result = RefineCommand.Run(terminal, refiner, items, options, cancellation);
-        return result.Completed
-            ? [.. items.Select(item => ImageCodec.Load(item.Output))]
-            : throw new OperationCanceledException(cancellation);
+        string outputs = Path.Combine(folder, "refined");
+        var options = new RefineJobOptions { OutputFolder = outputs };
+        InputListing listing = InputListing.OpenAsync(
+            new InputOptions { Paths = [Path.Combine(TestData, "fake")], OutputFolder = outputs }, cancellation).GetAwaiter().GetResult();
+        _ = RefineCommand.Run(terminal, [refiner], listing, options, ProgressKind.Auto, summary: false, cancellation);
+        cancellation.ThrowIfCancellationRequested();
+        return [.. ImageFiles.FindIn(outputs).Select(file => ImageCodec.Load(file.Path))];
     }
 
     private ImageSet Measure(SpectrumAnalyzer analyzer, List<RgbImage> images)

@@ -27,6 +27,9 @@ public static class ExitCode
     /// <summary>Training stopped because a loss was not a finite number.</summary>
     public const int Diverged = 7;
 
+    /// <summary>There was nothing to do: every output was there already, or no image belongs to the shard.</summary>
+    public const int NothingToDo = 8;
+
     /// <summary>A defect of the program.</summary>
     public const int Internal = 70;
 
@@ -44,6 +47,7 @@ public static class ExitCode
         (Device, "device or native library cannot be used"),
         (Output, "results cannot be written"),
         (Diverged, "training stopped by numbers that are not finite"),
+        (NothingToDo, "nothing to do: every output was there already"),
         (Internal, "internal error"),
         (Interrupted, "interrupted"),
     ];

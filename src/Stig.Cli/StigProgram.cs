@@ -66,6 +66,7 @@ public static class StigProgram
             DemoCommand.Create(terminal),
             TrainCommand.Create(terminal),
             RefineCommand.Create(terminal),
+            MergeCommand.Create(terminal),
             InfoCommand.Create(terminal),
             DoctorCommand.Create(terminal),
             SelfTestCommand.Create(terminal),

@@ -52,7 +52,7 @@ public sealed class FailureTests(Workspace workspace)
         Assert.Equal(ExitCode.SomeFailed, run.Code);
         Assert.Equal(damaged.Length, run.ErrorLines.Length);
         Assert.All(damaged, path => Assert.Single(run.ErrorLines, line => line.StartsWith($"stig: {path}: ", StringComparison.Ordinal)));
-        Assert.Equal(["good-0.png", "good-1.png"], Directory.GetFiles(output).Select(Path.GetFileName).Order());
+        Assert.Equal(["good-0.png", "good-1.png"], Directory.GetFiles(output, "*.png").Select(Path.GetFileName).Order());
         Assert.Contains("Refined 2 of 6 images", run.Output, StringComparison.Ordinal);
     }
 
@@ -171,16 +171,26 @@ public sealed class FailureTests(Workspace workspace)
     [Fact]
     public void Inputs_that_share_an_output_are_both_named()
     {
-        string png = Path.Combine(folder, "a.png"), jpeg = Path.Combine(folder, "a.jpg"), output = Path.Combine(folder, "out");
+        string one = Path.Combine(folder, "one", "a.png"), two = Path.Combine(folder, "two", "a.jpg"), output = Path.Combine(folder, "out");
         RgbImage image = SyntheticImages.GanLike(1, 0, Workspace.Size);
-        ImageCodec.Save(png, image);
-        ImageCodec.Save(jpeg, image);
+        ImageCodec.Save(one, image);
+        ImageCodec.Save(two, image);
 
-        CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, folder).AssertFails(ExitCode.Data, png, jpeg);
+        CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, Path.Combine(folder, "one"), Path.Combine(folder, "two"))
+            .AssertFails(ExitCode.Data, one, two);
         Assert.False(Path.Exists(output));
-        Assert.Equal(ExitCode.Success,
-            CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, "--format", "same", folder).Code);
-        Assert.Equal(["a.jpg", "a.png"], Directory.GetFiles(output).Select(Path.GetFileName).Order());
+    }
+
+    [Fact]
+    public void Images_that_differ_in_nothing_but_the_extension_keep_their_whole_names()
+    {
+        string input = Path.Combine(folder, "in"), output = Path.Combine(folder, "out");
+        RgbImage image = SyntheticImages.GanLike(1, 0, Workspace.Size);
+        ImageCodec.Save(Path.Combine(input, "a.png"), image);
+        ImageCodec.Save(Path.Combine(input, "a.jpg"), image);
+
+        Assert.Equal(ExitCode.Success, CliRun.Of("refine", "--model", workspace.FilterModel, "--out", output, input).Code);
+        Assert.Equal(["a.jpg.png", "a.png"], Directory.GetFiles(output, "a*").Select(Path.GetFileName).Order());
     }
 
     [Fact]

@@ -2,7 +2,7 @@ namespace Stig.Cli.Tests;
 
 public sealed class HelpTests
 {
-    public static TheoryData<string> Commands => ["train", "refine", "info", "doctor", "demo"];
+    public static TheoryData<string> Commands => ["train", "refine", "merge", "info", "doctor", "demo"];
 
     [Fact]
     public void Root_help_shows_the_quick_start_every_command_and_every_exit_code()

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Stig.Interop;
 using Stig.Model;
 using Stig.Model.Imaging;
@@ -61,8 +62,9 @@ public sealed class RefineTests(Workspace workspace)
         Assert.Contains("32 x 32", warning, StringComparison.Ordinal);
         Assert.Contains("48 x 48", warning, StringComparison.Ordinal);
         KeyValuePair<string, string> software = new("Software", $"stig {ProgramVersion.Current}");
-        Assert.Equal([software], TextsOf("same.png"));
-        Assert.Equal([software, new("Comment", "filter resampled from 32x32 to 48x48")], TextsOf("large-0.png"));
+        KeyValuePair<string, string> model = new("Model", Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(workspace.FilterModel)))[..16]);
+        Assert.Equal([software, model], TextsOf("same.png"));
+        Assert.Equal([software, model, new("Comment", "filter resampled from 32x32 to 48x48")], TextsOf("large-0.png"));
         Assert.Equal(TextsOf("large-0.png"), TextsOf("large-1.png"));
     }
 
@@ -140,6 +142,6 @@ public sealed class RefineTests(Workspace workspace)
     private IReadOnlyList<KeyValuePair<string, string>> TextsOf(string name) => PngText.Read(File.ReadAllBytes(Path.Combine(Output, name)));
 
     private static IEnumerable<string> FilesBelow(string root) =>
-        Directory.GetFiles(root, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(root, path))
+        Directory.GetFiles(root, "*.*g", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(root, path))
             .Order(StringComparer.Ordinal);
 }

@@ -1,21 +1,22 @@
 using System.CommandLine;
-using System.Diagnostics;
+using Stig.Interop;
 using Stig.Model.Execution;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
+using Stig.Model.Translation;
 
 namespace Stig.Cli.Commands;
 
 /// <summary><c>stig refine</c>: refines image files with a model.</summary>
 internal static class RefineCommand
 {
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250), JsonInterval = TimeSpan.FromSeconds(1);
+
+    private static readonly EncodeOptions Default = new();
+
     public static Command Create(Terminal terminal)
     {
-        Argument<string[]> inputs = new("IMAGE|DIR")
-        {
-            Description = "Images, and folders of images; a folder's tree is kept.",
-            Arity = ArgumentArity.OneOrMore,
-        };
+        InputArguments inputs = new();
         Option<string> model = new("--model")
         {
             Description = "Checkpoint, for example run/best.safetensors.",
@@ -25,8 +26,15 @@ internal static class RefineCommand
         Option<string> output = new("--out") { Description = "Folder for the refined images.", HelpName = "DIR", Required = true };
         Option<OutputRange> range = CommonOptions.Choice<OutputRange>("--output-range",
             "clamp: cut off values outside the range. stretch: scale each image to fill it, which changes contrast.");
-        Option<RefinedFormat> format = CommonOptions.Choice<RefinedFormat>("--format",
-            "png, or same: that of the input (JPEG loses some of the refinement).");
+        Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format",
+            "Format of the outputs; same: that of the input (JPEG loses some of the refinement).");
+        Option<FitPolicy> fit = CommonOptions.Choice<FitPolicy>("--fit",
+            "Sizes that the model does not take: pad by reflection and crop back, resize, or reject.");
+        Option<int> pngLevel = CommonOptions.NotNegative(Number("--png-level", "PNG's compression, 0 to 9.", Default.PngLevel));
+        Option<PngFilter> pngFilter = CommonOptions.Choice<PngFilter>("--png-filter", "PNG's prediction.");
+        Option<int> quality = CommonOptions.Positive(Number("--quality", "Quality of JPEG, 1 to 100.", Default.Quality));
+        Option<MetadataPolicy> metadata = CommonOptions.Choice<MetadataPolicy>("--metadata",
+            "keep: colour profile, EXIF and XMP. safe: nothing that tells of place or person. none: the colour profile only.");
         Option<int> batch = CommonOptions.Positive(new Option<int>("--batch")
         {
             Description = "Images of equal size that are refined together; never changes a result.",
@@ -34,6 +42,32 @@ internal static class RefineCommand
             DefaultValueFactory = _ => 4,
         });
         Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version in PNG files." };
+        Option<long> maxPixels = CommonOptions.Positive(new Option<long>("--max-pixels")
+        {
+            Description = "Refuse images that declare more pixels.",
+            HelpName = "N",
+            DefaultValueFactory = _ => ImageCodec.MaxPixels,
+        });
+        Option<ExistingOutputs> existing = CommonOptions.Choice<ExistingOutputs>("--existing",
+            "Outputs that exist. resume: keep those that the manifest vouches for; skip: keep all; overwrite: keep none; fail: fail.");
+        Option<bool> durable = new("--durable")
+        {
+            Description = "Sync each output to the disk before the manifest says that it is there (survives a loss of power; slower).",
+        };
+        Option<string> shard = new("--shard")
+        {
+            Description = "Refine one of n parts of the images. auto: as Slurm, Kubernetes or Open MPI says.",
+            HelpName = "i/n|auto",
+        };
+        Option<long> maxFailures = CommonOptions.NotNegative(new Option<long>("--max-failures")
+        {
+            Description = "End once more images than this have failed. [default: go on to the end]",
+            HelpName = "N",
+        });
+        Option<ProgressKind> progress = CommonOptions.Choice<ProgressKind>("--progress",
+            "auto: a bar on a terminal, elsewhere lines. json: an object a second and at the end. none.");
+        Option<bool> quiet = new("--quiet") { Description = "Show neither progress nor summary; errors remain." };
+        Option<bool> dryRun = new("--dry-run") { Description = "Say what would be done; read no image and write nothing." };
         Option<string> device = CommonOptions.Device();
         Option<PrecisionChoice> precision = CommonOptions.Precision();
         Option<bool> profile = new("--profile")
@@ -43,65 +77,275 @@ internal static class RefineCommand
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
-            "stig refine --model run/best.safetensors --out refined a.png b.jpg")
+            "stig refine --model run/best.safetensors --out refined a.png b.jpg",
+            "find generated -name '*.png' -print0 | stig refine --model run/best.safetensors --out refined --null -",
+            "stig refine --model run/best.safetensors --out refined --shard 3/8 generated")
         {
-            inputs, model, output, range, format, batch, noStamp, device, precision, threads, profile,
+            model, output, range, format, fit, pngLevel, pngFilter, quality, metadata, batch, noStamp, maxPixels, existing, durable, shard, maxFailures, progress, quiet, dryRun, device, precision, threads, profile,
         };
+        inputs.AddTo(command);
         command.SetAction(parsed =>
         {
-            string deviceName = CommonOptions.Apply(terminal, parsed, device, threads, DevicePurpose.Refinement);
-            var options = new BatchRefinerOptions
+            IReadOnlyList<string> devices = Device.ResolveAll(parsed.GetRequiredValue(device), DevicePurpose.Refinement, out string reason);
+            ProgressKind kind = parsed.GetValue(quiet) ? ProgressKind.None : parsed.GetValue(progress);
+            if (reason.Length > 0 && kind == ProgressKind.Auto)
             {
-                OutputFolder = parsed.GetRequiredValue(output),
+                terminal.Line($"Device {devices[0]}: {reason}");
+            }
+
+            int gpus = devices.Count(name => name != "cpu");
+            ThreadShare share = ThreadShare.Of(parsed.GetValue(threads), gpus);
+            NativeCore.Threads = share.Compute;
+            RefineCodec codec = new()
+            {
                 Format = parsed.GetValue(format),
                 Stamp = !parsed.GetValue(noStamp),
-                Batch = parsed.GetValue(batch),
-                Threads = parsed.GetValue(threads),
+                MaxPixels = Math.Min(parsed.GetValue(maxPixels), ImageCodec.MaxPixels),
+                Encoding = EncodingOf(parsed.GetValue(pngLevel), parsed.GetValue(pngFilter), parsed.GetValue(quality), parsed.GetValue(metadata)),
             };
-            IReadOnlyList<RefineItem> items = BatchRefiner.Plan(ImageFiles.Find(parsed.GetRequiredValue(inputs)), options);
-            using Refiner refiner = Refiner.Load(parsed.GetRequiredValue(model), new RefinerOptions
+            RefineJobOptions options = new()
             {
-                Device = deviceName,
+                OutputFolder = parsed.GetRequiredValue(output),
+                Existing = parsed.GetValue(existing),
+                Durable = parsed.GetValue(durable),
+                Shard = ShardOf(parsed.GetValue(shard)),
+                MaxFailures = parsed.IsGiven(maxFailures) ? parsed.GetValue(maxFailures) : null,
+                Tar = parsed.GetValue(inputs.Tar),
+                Pipeline = new RefinePipelineOptions { Codec = codec, CodecThreads = share.Codec },
+            };
+            using var interruption = new Interruption(terminal);
+            InputListing listing = InputListing.OpenAsync(inputs.Of(parsed, options.OutputFolder, codec), interruption.Token)
+                .GetAwaiter().GetResult();
+            using var refiners = new RefinerSet(devices, parsed.GetRequiredValue(model), new RefinerOptions
+            {
                 Precision = parsed.GetValue(precision).Asked(),
                 Profile = parsed.GetValue(profile),
                 OutputRange = parsed.GetValue(range),
-                Batch = options.Batch,
+                Batch = parsed.GetValue(batch),
                 Warn = terminal.Warn,
             });
-            using var interruption = new Interruption(terminal);
-            Stopwatch clock = Stopwatch.StartNew();
-            BatchRefinerResult result = Run(terminal, refiner, items, options, interruption.Token);
-            terminal.Line(
-                $"Refined {result.Refined} of {items.Count} images into {options.OutputFolder} in {Duration.Text(clock.Elapsed)}.");
-            if (!result.Completed)
+            ModelArchitecture architecture = refiners.All[0].Model.Architecture;
+            codec = codec with { Fit = new ImageFit(parsed.GetValue(fit), architecture.Size, architecture.SizeMultiple) };
+            options = options with { Pipeline = options.Pipeline with { Codec = codec } };
+            if (parsed.GetValue(dryRun))
             {
-                terminal.Warn($"interrupted after {result.Refined} of {items.Count} images");
-                return ExitCode.Interrupted;
+                return Preview(terminal, refiners.All[0], listing, options, interruption.Token);
             }
 
-            return result.Failures.Count == 0 ? ExitCode.Success : result.Refined > 0 ? ExitCode.SomeFailed : ExitCode.Data;
+            return Run(terminal, refiners.All, listing, options, kind, summary: !parsed.GetValue(quiet), interruption.Token);
         });
         return command;
     }
 
-    /// <summary>Refines while showing progress; each image that fails is reported as it is met.</summary>
-    public static BatchRefinerResult Run(
-        Terminal terminal, Refiner refiner, IReadOnlyList<RefineItem> items, BatchRefinerOptions options, CancellationToken cancellation) =>
-        terminal.WithProgress("refining", report =>
+    /// <summary>Refines while showing progress; each image that fails is named as it is met.</summary>
+    /// <returns>One of <see cref="ExitCode"/>.</returns>
+    public static int Run(
+        Terminal terminal, IReadOnlyList<IImageRefiner> refiners, InputListing listing, RefineJobOptions options, ProgressKind kind,
+        bool summary, CancellationToken cancellation)
+    {
+        // Nothing is made where there is nothing to refine.
+        IAsyncEnumerator<InputFile> source = listing.ListAsync(cancellation).GetAsyncEnumerator(CancellationToken.None);
+        if (!Wait(source.MoveNextAsync().AsTask()))
         {
-            int done = 0;
-            return BatchRefiner.Run(refiner, items, options with
+            throw new ImageDataException(NoImages(listing));
+        }
+
+        using RefineJob job = RefineJob.Open(refiners, options);
+        using var counting = new CancellationTokenSource();
+        Task<long?> total = CountAsync(listing, options.Shard, counting.Token);
+        JobReport Report() => new(terminal, job.Progress, total.IsCompletedSuccessfully ? total.Result : null, listing.Foreign);
+        try
+        {
+            Task run = Task.Run(() => ConsumeAsync(terminal, job.RunAsync(Rest(source), cancellation)), CancellationToken.None);
+            if (kind == ProgressKind.Auto)
             {
-                Progress = image =>
+                terminal.WithProgress("refining", bar =>
                 {
-                    if (image.Failure is string failure)
+                    while (!((IAsyncResult)run).AsyncWaitHandle.WaitOne(Interval))
                     {
-                        terminal.Error(failure);
+                        JobReport now = Report();
+                        bar.Report(now.Fraction, now.Status);
                     }
 
-                    done++;
-                    report.Report((double)done / items.Count, $"{done}/{items.Count} images");
-                },
-            }, cancellation);
-        });
+                    JobReport end = Report();
+                    bar.Report(end.Fraction, end.Status);
+                    return 0;
+                });
+            }
+            else
+            {
+                while (!((IAsyncResult)run).AsyncWaitHandle.WaitOne(JsonInterval))
+                {
+                    if (kind == ProgressKind.Json)
+                    {
+                        Report().WriteJson("progress");
+                    }
+                }
+            }
+
+            run.GetAwaiter().GetResult();
+        }
+        finally
+        {
+            // Also when the run ends by an error: what is done is kept.
+            if (summary && kind == ProgressKind.Json)
+            {
+                Report().WriteJson("summary");
+            }
+            else if (summary)
+            {
+                Report().WriteSummary(options.OutputFolder);
+            }
+
+            counting.Cancel();
+        }
+
+        return Outcome(terminal, job, options, cancellation);
+    }
+
+    private static int Outcome(Terminal terminal, RefineJob job, RefineJobOptions options, CancellationToken cancellation)
+    {
+        RefineJobProgress end = job.Progress;
+        if (job.FailedTooOften)
+        {
+            terminal.Error($"Ended: {end.Failed} images failed, more than --max-failures {options.MaxFailures}. "
+                + $"See {job.ManifestPath}; the same command goes on from here.");
+            return ExitCode.SomeFailed;
+        }
+
+        if (cancellation.IsCancellationRequested)
+        {
+            terminal.Warn($"interrupted after {end.Done} images; the same command goes on from here");
+            return ExitCode.Interrupted;
+        }
+
+        return end switch
+        {
+            { Failed: > 0, Refined: 0, Skipped: 0 } => ExitCode.Data,
+            { Failed: > 0 } => ExitCode.SomeFailed,
+            { Refined: 0 } => ExitCode.NothingToDo,
+            _ => ExitCode.Success,
+        };
+    }
+
+    private static async Task ConsumeAsync(Terminal terminal, IAsyncEnumerable<ManifestEntry> entries)
+    {
+        HashSet<string> warned = [];
+        await foreach (ManifestEntry entry in entries)
+        {
+            if (entry.Error is string error)
+            {
+                terminal.Error(JobReport.Printable(error));
+            }
+
+            foreach (string note in entry.Notes?.Where(warned.Add) ?? [])
+            {
+                terminal.Warn(JobReport.Printable($"{entry.Input}: {note} Further images of which this is true are in the manifest."));
+            }
+        }
+    }
+
+    private static int Preview(
+        Terminal terminal, IImageRefiner refiner, InputListing listing, RefineJobOptions options, CancellationToken cancellation)
+    {
+        Dictionary<RefineStatus, long> counts = new()
+        {
+            [RefineStatus.Refined] = 0,
+            [RefineStatus.Skipped] = 0,
+            [RefineStatus.Failed] = 0,
+        };
+        async Task Look()
+        {
+            await foreach ((_, RefineStatus status) in RefineJob.PreviewAsync(refiner, options, listing.ListAsync(cancellation), cancellation))
+            {
+                counts[status]++;
+            }
+        }
+
+        Look().GetAwaiter().GetResult();
+        if (counts.Values.Sum() == 0 && options.Shard.Count == 1)
+        {
+            throw new ImageDataException(NoImages(listing));
+        }
+
+        terminal.Line($"Would refine {counts[RefineStatus.Refined]} images into {options.OutputFolder}; {counts[RefineStatus.Skipped]} are there "
+            + $"already, {counts[RefineStatus.Failed]} cannot be refined, {listing.Foreign} other files would be left alone.");
+        return counts[RefineStatus.Refined] > 0 ? ExitCode.Success : ExitCode.NothingToDo;
+    }
+
+    // A second look at the names, beside the run, for the time that is left; null where names cannot be read twice.
+    private static async Task<long?> CountAsync(InputListing listing, Shard shard, CancellationToken cancellation) =>
+        listing.IsRepeatable ? await Task.Run(() => listing.CountAsync(shard, cancellation), cancellation).ConfigureAwait(false) : null;
+
+    private static async IAsyncEnumerable<InputFile> Rest(IAsyncEnumerator<InputFile> source)
+    {
+        await using (source)
+        {
+            do
+            {
+                yield return source.Current;
+            }
+            while (await source.MoveNextAsync());
+        }
+    }
+
+    private static EncodeOptions EncodingOf(int level, PngFilter filter, int quality, MetadataPolicy metadata) =>
+        level <= 9 && quality <= 100
+            ? Default with { PngLevel = level, PngFilter = filter, Quality = quality, Metadata = metadata }
+            : throw new UsageException(level > 9 ? $"--png-level is at most 9; it is {level}." : $"--quality is at most 100; it is {quality}.");
+
+    private static Option<int> Number(string name, string description, int value) => new(name)
+    {
+        Description = description,
+        HelpName = "N",
+        DefaultValueFactory = _ => value,
+    };
+
+    private static Shard ShardOf(string? text)
+    {
+        if (text is null)
+        {
+            return Shard.Whole;
+        }
+
+        if (text == "auto")
+        {
+            return Shard.OfScheduler(Environment.GetEnvironmentVariable, out string problem) ?? throw new UsageException(problem);
+        }
+
+        return Shard.TryParse(text, out Shard shard)
+            ? shard
+            : throw new UsageException($"--shard is i/n with i from 0 to n, or auto; it is {text}.");
+    }
+
+    private static string NoImages(InputListing listing) =>
+        $"No images in {listing.Places}: looked for {string.Join(", ", listing.Extensions)}. Name another folder or other files.";
+
+    private static T Wait<T>(Task<T> task) => task.GetAwaiter().GetResult();
+
+    // A refiner a device.
+    private sealed class RefinerSet : IDisposable
+    {
+        private readonly List<Refiner> refiners = [];
+
+        public RefinerSet(IReadOnlyList<string> devices, string model, RefinerOptions options)
+        {
+            try
+            {
+                foreach (string device in devices)
+                {
+                    refiners.Add(Refiner.Load(model, options with { Device = device }));
+                }
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
+        }
+
+        public List<Refiner> All => refiners;
+
+        public void Dispose() => refiners.ForEach(refiner => refiner.Dispose());
+    }
 }

@@ -80,6 +80,20 @@ public static class CudaProbe
         }
     }
 
+    /// <summary>The numbers of the GPUs that <see cref="WhyUnusable"/> finds nothing against; none where there is no driver.</summary>
+    public static IReadOnlyList<int> UsableDevices()
+    {
+        try
+        {
+            return [.. Enumerable.Range(0, CudaDriver.DeviceCount).Where(ordinal => WhyUnusable(ordinal) is null)];
+        }
+        catch (CudaException)
+        {
+            // Without a driver there is no GPU; WhyUnusable says what is missing.
+            return [];
+        }
+    }
+
     /// <summary>The first GPU that can be used; makes no context.</summary>
     /// <param name="problem">Why there is none, without what was tried; empty when there is one.</param>
     /// <returns>Its number; null when there is none.</returns>

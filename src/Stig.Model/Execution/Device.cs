@@ -24,7 +24,10 @@ public enum DevicePurpose
 public static class Device
 {
     /// <summary>The names that <see cref="Resolve"/> understands, for help texts.</summary>
-    public const string Choices = "auto, cpu, cuda:N";
+    public const string Choices = "auto, cpu, cuda:N, cuda:all";
+
+    /// <summary>Stands for every GPU that can be used.</summary>
+    public const string AllGpus = "cuda:all";
 
     /// <summary>Environment variable that says which device "auto" is for refining.</summary>
     public const string PreferenceVariable = "STIG_DEVICE";
@@ -75,6 +78,26 @@ public static class Device
         }
 
         return Gpu(name, limit, "");
+    }
+
+    /// <summary>The devices that a name stands for: one, or for <see cref="AllGpus"/> every GPU that can be used.</summary>
+    /// <param name="name">As for <see cref="Resolve"/>, or <see cref="AllGpus"/>.</param>
+    /// <param name="purpose">What they are wanted for.</param>
+    /// <param name="reason">As for <see cref="Resolve"/>.</param>
+    /// <returns>"cpu", or one or more of "cuda:N".</returns>
+    /// <exception cref="DeviceException">The name is unknown, or no device of it can be used.</exception>
+    public static IReadOnlyList<string> ResolveAll(string name, DevicePurpose purpose, out string reason)
+    {
+        if (name != AllGpus || purpose == DevicePurpose.Training)
+        {
+            return [Resolve(name, purpose, out reason)];
+        }
+
+        reason = "";
+
+        // The first GPU's reason not to be usable stands for a machine without any.
+        string[] usable = [.. CudaProbe.UsableDevices().Select(ordinal => $"{CudaPrefix}{ordinal}")];
+        return usable.Length > 0 ? usable : [Resolve($"{CudaPrefix}0", purpose, out _)];
     }
 
     /// <summary>The arithmetic that a device computes in when it is asked for one.</summary>

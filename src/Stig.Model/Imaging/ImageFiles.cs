@@ -119,9 +119,9 @@ public static class ImageFiles
         }
     }
 
-    // The path without links in it, part by part from the root. Links that go in circles have no end; 40 steps are the system's
-    // limit too.
-    private static string Canonical(string full, int depth)
+    /// <summary>The path without links in it, part by part from the root. Links that go in circles have no end; 40 steps are the system's
+    /// limit too.</summary>
+    internal static string Canonical(string full, int depth)
     {
         string canonical = Path.GetPathRoot(full)!;
         foreach (string part in full[canonical.Length..].Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))

@@ -1,4 +1,7 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using Stig.Interop;
+using Stig.Interop.Cuda;
 using Stig.Model.Checkpoints;
 using Stig.Model.Execution;
 using Stig.Model.Graphs;
@@ -12,22 +15,33 @@ namespace Stig.Model.Refinement;
 /// Refines images with a model: the log magnitude of the spectrum is translated, the phase stays (Lee, Jung, Seo 2024). The result of an
 /// image does not depend on the images refined together with it. Programs are planned once a size and reused. One caller at a time.
 /// </summary>
-public sealed class Refiner : IDisposable
+/// <remarks>
+/// On the CPU a program computes as many images as are given, up to the batch; its kernels treat each image alone. On a GPU there are
+/// programs of at most three batch sizes (the batch, a quarter of it, one), and lanes that are left over compute the last image again:
+/// which algorithms a library chooses there can depend on the batch. Out of memory halves the batch of that image size and goes on.
+/// </remarks>
+public sealed class Refiner : IImageRefiner
 {
     private const int Channels = 3;
 
     // Programs hold the memory of their batch; the least recently used one goes first.
     private const int MaxPrograms = 4;
 
+    private static readonly ChannelWeights EveryChannel = new(1, 1, 1);
+
     private readonly RefinerOptions options;
+    private readonly string modelPath;
+    private readonly Dictionary<(int Height, int Width), int> limits = [];
     private readonly Executor executor;
     private readonly TensorStore store;
     private readonly Translator translator;
     private readonly LinkedList<(ProgramKey Key, RefineProgram Program)> programs = [];
     private bool warnedOfSize;
+    private Refiner? exact;
 
-    private Refiner(RefinerOptions options, Executor executor, TensorStore store, CheckpointInfo model)
+    private Refiner(string modelPath, RefinerOptions options, Executor executor, TensorStore store, CheckpointInfo model)
     {
+        this.modelPath = modelPath;
         this.options = options;
         this.executor = executor;
         this.store = store;
@@ -40,6 +54,25 @@ public sealed class Refiner : IDisposable
 
     /// <summary>The device in use, "cpu" or "cuda:N".</summary>
     public string Device => executor.DeviceName;
+
+    /// <summary>The first 16 hexadecimal digits of the SHA-256 of the model's file.</summary>
+    public string ModelId { get; private init; } = "";
+
+    /// <inheritdoc/>
+    public string Options => $"range={options.OutputRange.ToString().ToLowerInvariant()} arithmetic={Arithmetic}";
+
+    /// <inheritdoc/>
+    public int Batch => options.Batch;
+
+    // What the manifest calls the arithmetic.
+    private string Arithmetic => executor switch
+    {
+        { FeatureRounding: > 0 } => "bf16",
+        { ProductRounding: > 0 } => "tf32",
+        _ => "f32",
+    };
+
+    private bool IsGpu => Device != "cpu";
 
     /// <summary>Loads a model.</summary>
     /// <param name="modelPath">A checkpoint: <c>best.safetensors</c> or <c>last.safetensors</c> of a run, or any model file.</param>
@@ -61,7 +94,7 @@ public sealed class Refiner : IDisposable
                 model.Architecture.Generator.ZeroLastLayer(store);
             }
 
-            return new Refiner(options, executor, store, model);
+            return new Refiner(modelPath, options, executor, store, model) { ModelId = Identify(modelPath) };
         }
         catch
         {
@@ -80,6 +113,13 @@ public sealed class Refiner : IDisposable
         return Model.Architecture.HasFilter && (paddedHeight, paddedWidth) != (Model.Architecture.Size, Model.Architecture.Size);
     }
 
+    /// <inheritdoc/>
+    public string? Remark(int width, int height)
+    {
+        int size = Model.Architecture.Size;
+        return IsResampled(width, height) ? $"filter resampled from {size}x{size} to {width}x{height}" : null;
+    }
+
     /// <summary>Refines images of floats.</summary>
     /// <param name="images">[count, 3, height, width], RGB in [0, 1], row-major.</param>
     /// <param name="refined">Receives as many values in [0, 1]. May be the same memory.</param>
@@ -87,8 +127,11 @@ public sealed class Refiner : IDisposable
     /// <param name="height">Height in pixels, at least 2.</param>
     /// <param name="width">Width in pixels, at least 2.</param>
     /// <exception cref="ArgumentException">A span has another length, or an extent is out of range.</exception>
-    public void Refine(ReadOnlySpan<float> images, Span<float> refined, int count, int height, int width) =>
-        RefineAll(images, refined, count, height, width);
+    public void Refine(ReadOnlySpan<float> images, Span<float> refined, int count, int height, int width)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        RefineAll(images, refined, new LaneReport[count], height, width, mayFail: false);
+    }
 
     /// <summary>Refines images of bytes.</summary>
     /// <param name="images">[count, height, width, 3], RGB interleaved.</param>
@@ -97,8 +140,38 @@ public sealed class Refiner : IDisposable
     /// <param name="height">Height in pixels, at least 2.</param>
     /// <param name="width">Width in pixels, at least 2.</param>
     /// <exception cref="ArgumentException">A span has another length, or an extent is out of range.</exception>
-    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, int count, int height, int width) =>
-        RefineAll(images, refined, count, height, width);
+    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, int count, int height, int width)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        RefineAll(images, refined, new LaneReport[count], height, width, mayFail: false);
+    }
+
+    /// <inheritdoc/>
+    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width)
+    {
+        int length = checked(Channels * height * width);
+        if (!IsGpu || Arithmetic == "f32")
+        {
+            RefineAll(images, refined, lanes, height, width, mayFail: true);
+            return;
+        }
+
+        // The input of an image that has to be computed again must not be overwritten.
+        byte[] results = new byte[refined.Length];
+        RefineAll(images, results.AsSpan(), lanes, height, width, mayFail: true);
+        for (int lane = 0; lane < lanes.Length; lane++)
+        {
+            if (lanes[lane].Fault == LaneFault.NotFinite)
+            {
+                exact ??= Load(modelPath, options with { Device = Device, Precision = Precision.F32, Batch = 1 });
+                exact.RefineAll(
+                    images.Slice(lane * length, length), results.AsSpan(lane * length, length), lanes.Slice(lane, 1), height, width, mayFail: true);
+                lanes[lane] = lanes[lane] with { FellBack = true };
+            }
+        }
+
+        results.CopyTo(refined);
+    }
 
     /// <summary>Refines images of floats in unmanaged memory; see the overload that takes spans.</summary>
     /// <param name="images">[count, 3, height, width], RGB in [0, 1], row-major.</param>
@@ -113,7 +186,7 @@ public sealed class Refiner : IDisposable
         ArgumentNullException.ThrowIfNull(images);
         ArgumentNullException.ThrowIfNull(refined);
         int length = checked(count * Channels * height * width);
-        RefineAll(new ReadOnlySpan<float>(images, length), new Span<float>(refined, length), count, height, width);
+        Refine(new ReadOnlySpan<float>(images, length), new Span<float>(refined, length), count, height, width);
     }
 
     /// <summary>Refines one image; its alpha is carried through.</summary>
@@ -131,21 +204,28 @@ public sealed class Refiner : IDisposable
     /// <summary>Frees the device memory.</summary>
     public void Dispose()
     {
-        foreach ((_, RefineProgram program) in programs)
-        {
-            program.Dispose();
-        }
-
-        programs.Clear();
+        exact?.Dispose();
+        Forget();
         store.Dispose();
         executor.Dispose();
     }
 
-    private void RefineAll<T>(ReadOnlySpan<T> images, Span<T> refined, int count, int height, int width) where T : unmanaged
+    private static string Identify(string path)
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        using FileStream file = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(file))[..16];
+    }
+
+    private static bool IsOutOfMemory(Exception error) =>
+        error is DeviceOutOfMemoryException or OutOfMemoryException or NativeCoreException { Status: CoreStatus.OutOfMemory };
+
+    // What cannot be computed for want of memory, or is not finite, is reported where the caller can take it, and otherwise thrown or left.
+    private void RefineAll<T>(ReadOnlySpan<T> images, Span<T> refined, Span<LaneReport> lanes, int height, int width, bool mayFail)
+        where T : unmanaged
+    {
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 2);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 2);
+        int count = lanes.Length;
         int length = checked(Channels * height * width);
         if (images.Length != checked(count * length) || refined.Length != images.Length)
         {
@@ -155,13 +235,63 @@ public sealed class Refiner : IDisposable
         }
 
         WarnOfSize(height, width);
+        bool again = false;
         for (int start = 0; start < count;)
         {
-            int batch = Math.Min(options.Batch, count - start);
-            RefineProgram program = Find(new ProgramKey(batch, height, width, typeof(T) == typeof(byte)));
-            program.Run(images.Slice(start * length, batch * length), refined.Slice(start * length, batch * length));
-            start += batch;
+            int limit = limits.GetValueOrDefault((height, width), options.Batch);
+            int used = Math.Min(limit, count - start);
+            int planned = IsGpu ? PlanBatch(used, limit) : used;
+            try
+            {
+                RefineProgram program = Find(new ProgramKey(planned, height, width, typeof(T) == typeof(byte)));
+                program.Run(images.Slice(start * length, used * length), refined.Slice(start * length, used * length), used);
+                string plan = $"{Device} {Arithmetic} {program.Extents}";
+                for (int lane = 0; lane < used; lane++)
+                {
+                    lanes[start + lane] = new(program.IsFinite(lane) ? LaneFault.None : LaneFault.NotFinite, plan, false);
+                }
+
+                start += used;
+                again = false;
+            }
+            catch (Exception error) when (IsOutOfMemory(error))
+            {
+                // Programs of other sizes hold memory too; without them even one image may fit that did not.
+                Forget();
+                if (planned > 1)
+                {
+                    limits[(height, width)] = planned / 2;
+                    options.Warn?.Invoke($"{Device} has too little memory for {planned} images of {width} x {height}; going on with {planned / 2}.");
+                }
+                else if (!again)
+                {
+                    again = true;
+                }
+                else
+                {
+                    if (!mayFail)
+                    {
+                        throw;
+                    }
+
+                    again = false;
+                    lanes[start++] = new(LaneFault.OutOfMemory, $"{Device} {Arithmetic} 1x{Channels}x{height}x{width}", false);
+                }
+            }
         }
+    }
+
+    // The least of three sizes that holds them all: few programs, and so few sets of bytes if a library's results depend on the batch.
+    private static int PlanBatch(int count, int batch) => count == 1 ? 1 : count <= batch / 4 ? batch / 4 : batch;
+
+    private void Forget()
+    {
+        foreach ((_, RefineProgram program) in programs)
+        {
+            program.Dispose();
+        }
+
+        programs.Clear();
     }
 
     private (int Height, int Width) Padded(int height, int width)
@@ -213,7 +343,11 @@ public sealed class Refiner : IDisposable
         var graph = new Graph();
         var shape = new Shape(key.Count, Channels, height, width);
         Value input = graph.Input("images", key.Bytes ? TensorType.Bytes(shape) : TensorType.Float(shape));
-        Value refined = RefineGraph.Build(graph, Model.Architecture, key.Bytes ? graph.UnpackPixels(input) : input, options.OutputRange);
+        Value refined = RefineGraph.Build(
+            graph, Model.Architecture, key.Bytes ? graph.UnpackPixels(input) : input, options.OutputRange, out Value unlimited);
+
+        // Square rings hold every pixel, and a ring's mean is not finite as soon as one of its pixels is not; bytes would not show it.
+        Value means = graph.Output("means", graph.RingProfile(unlimited, RingKind.Rect, EveryChannel));
         if (key.Bytes)
         {
             PixelRounding rounding = Model.Architecture.Preset == Preset.Official ? PixelRounding.Down : PixelRounding.Nearest;
@@ -221,7 +355,7 @@ public sealed class Refiner : IDisposable
         }
 
         graph.Output("refined", refined);
-        return new RefineProgram(executor.Compile(graph, store), input, refined, key);
+        return new RefineProgram(executor.Compile(graph, store), input, refined, means, key);
     }
 
     // The filter at another size than that of training is made once and kept in the store.
@@ -239,38 +373,54 @@ public sealed class Refiner : IDisposable
 
     private readonly record struct ProgramKey(int Count, int Height, int Width, bool Bytes);
 
-    // A compiled program with the padding around it: sizes that the network cannot take are extended by reflection and cut back.
-    private sealed class RefineProgram(Program program, Value input, Value output, ProgramKey key) : IDisposable
+    // A compiled program with what is around it: sizes that the network cannot take are extended by reflection and cut back, and lanes
+    // without an image get the last one.
+    private sealed class RefineProgram(Program program, Value input, Value output, Value means, ProgramKey key) : IDisposable
     {
         private readonly int height = input.Shape.H;
         private readonly int width = input.Shape.W;
-        private byte[]? padded;
+        private readonly float[] ringMeans = new float[means.Shape.Count];
+        private byte[]? buffer;
 
-        public void Run<T>(ReadOnlySpan<T> images, Span<T> refined) where T : unmanaged
+        public string Extents => $"{key.Count}x{Channels}x{height}x{width}";
+
+        public bool IsFinite(int lane) =>
+            !ringMeans.AsSpan(lane * means.Shape.C, means.Shape.C).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
+
+        public void Run<T>(ReadOnlySpan<T> images, Span<T> refined, int used) where T : unmanaged
         {
-            if (height == key.Height && width == key.Width)
+            if (height == key.Height && width == key.Width && used == key.Count)
             {
                 program.Write(input, images);
                 program.Run();
                 program.Read(output, refined);
-                return;
+            }
+            else
+            {
+                buffer ??= new byte[input.Type.ByteCount];
+                Span<T> values = MemoryMarshal.Cast<byte, T>(buffer.AsSpan());
+                int length = values.Length / key.Count;
+                CopyPlanes(images, values, used, pad: true);
+                for (int lane = used; lane < key.Count; lane++)
+                {
+                    values.Slice((used - 1) * length, length).CopyTo(values[(lane * length)..]);
+                }
+
+                program.Write<T>(input, values);
+                program.Run();
+                program.Read(output, values);
+                CopyPlanes(values, refined, used, pad: false);
             }
 
-            padded ??= new byte[input.Type.ByteCount];
-            Span<T> values = MemoryMarshal.Cast<byte, T>(padded.AsSpan());
-            CopyPlanes(images, values, pad: true);
-            program.Write<T>(input, values);
-            program.Run();
-            program.Read(output, values);
-            CopyPlanes(values, refined, pad: false);
+            program.Read<float>(means, ringMeans);
         }
 
         public void Dispose() => program.Dispose();
 
         // Rows of bytes hold interleaved pixels, rows of floats one channel.
-        private void CopyPlanes<T>(ReadOnlySpan<T> from, Span<T> to, bool pad) where T : unmanaged
+        private void CopyPlanes<T>(ReadOnlySpan<T> from, Span<T> to, int images, bool pad) where T : unmanaged
         {
-            int planes = key.Bytes ? key.Count : key.Count * Channels;
+            int planes = key.Bytes ? images : images * Channels;
             int element = key.Bytes ? Channels : 1;
             (int fromHeight, int fromWidth, int toHeight, int toWidth) =
                 pad ? (key.Height, key.Width, height, width) : (height, width, key.Height, key.Width);

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -16,23 +15,17 @@ internal sealed class RunFolder : IDisposable
     // Built on the generated context, because options of their own would look types up by reflection.
     private static readonly JsonSerializerOptions IndentedJson = new(ModelJson.Default.Options) { WriteIndented = true };
 
-    // Locked by the run that holds the folder, and never removed: a lock on a file that another process removes and makes anew is two locks.
-    private const string LockName = "run.lock";
-
-    // Who holds the folder; a file of its own, because a locked file cannot be read.
-    private const string HolderName = "run.holder";
-
     // Names of unfinished files: those of a checkpoint's writer and of AtomicFile.
     private static readonly string[] Temporary =
     [
-        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp", $".{HolderName}.*.tmp",
+        "last.safetensors.tmp", "best.safetensors.tmp", ".options.json.*.tmp", ".log.jsonl.*.tmp", ".run.holder.*.tmp",
         Path.Combine("sheets", ".step-*.tmp"),
     ];
 
-    private readonly FileStream held;
+    private readonly FolderLock held;
     private StreamWriter? log;
 
-    private RunFolder(string path, FileStream held)
+    private RunFolder(string path, FolderLock held)
     {
         Folder = path;
         this.held = held;
@@ -51,24 +44,20 @@ internal sealed class RunFolder : IDisposable
     /// resumed.</exception>
     public static RunFolder Open(string folder, bool resume)
     {
-        FileStream held;
-        string lockPath = Path.Combine(folder, LockName);
+        string what = $"The run folder {folder}";
         try
         {
             Directory.CreateDirectory(Path.Combine(folder, "sheets"));
-            held = new FileStream(lockPath, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new IOException(File.Exists(lockPath)
-                ? $"The run folder {folder} is in use by another training: {Holder(folder)}. Wait for it, or choose another folder."
-                : $"The run folder {folder} cannot be written ({e.Message}). Choose another folder or free this one.", e);
+            throw new IOException($"{what} cannot be written ({e.Message}). Choose another folder or free this one.", e);
         }
 
-        var run = new RunFolder(folder, held);
+        var run = new RunFolder(folder, FolderLock.Take(Path.Combine(folder, "run.lock"), what));
         try
         {
-            run.Take();
+            run.Sweep();
         }
         catch
         {
@@ -143,7 +132,6 @@ internal sealed class RunFolder : IDisposable
         try
         {
             log?.Dispose();
-            File.Delete(Path.Combine(Folder, HolderName));
         }
         finally
         {
@@ -152,26 +140,11 @@ internal sealed class RunFolder : IDisposable
     }
 
     // What an earlier run left when it was killed while it wrote a file goes; nobody else writes here now.
-    private void Take()
+    private void Sweep()
     {
-        AtomicFile.Write(Path.Combine(Folder, HolderName), Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
-            $"process {Environment.ProcessId} on {Environment.MachineName}, since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC")));
         foreach (string left in Temporary.SelectMany(pattern => Directory.GetFiles(Folder, pattern)))
         {
             File.Delete(left);
-        }
-    }
-
-    private static string Holder(string folder)
-    {
-        try
-        {
-            return File.ReadAllText(Path.Combine(folder, HolderName));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // It has only just begun, or is ending.
-            return "its run.lock is held";
         }
     }
 

@@ -13,6 +13,7 @@ internal static class BenchCommand
             GeneratorBench.Create(terminal),
             StepBench.Create(terminal),
             OpsBench.Create(terminal),
+            PipelineBench.Create(terminal),
             QualityBench.Create(terminal),
         };
 }

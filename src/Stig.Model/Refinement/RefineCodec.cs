@@ -1,0 +1,111 @@
+using Stig.Model.Imaging;
+
+namespace Stig.Model.Refinement;
+
+/// <summary>What lies between files and pixels: decoding, fitting to the model, and encoding with what is noted in the output.</summary>
+public sealed record RefineCodec
+{
+    private const int MinimumSide = 2;
+
+    /// <summary>The format of outputs.</summary>
+    public OutputFormat Format { get; init; } = OutputFormat.Png;
+
+    /// <summary>How outputs are encoded.</summary>
+    public EncodeOptions Encoding { get; init; } = new();
+
+    /// <summary>How images are brought to sizes that the model takes; null: every size is taken as it is.</summary>
+    public ImageFit? Fit { get; init; }
+
+    /// <summary>Whether outputs state the program's version and the model, where the format can hold it. What is out of the ordinary, a
+    /// resampled filter, is stated in any case.</summary>
+    public bool Stamp { get; init; } = true;
+
+    /// <summary>Images that declare more pixels are refused.</summary>
+    public long MaxPixels { get; init; } = ImageCodec.MaxPixels;
+
+    /// <summary>The options that change outputs, as manifests record them.</summary>
+    internal string Description =>
+        string.Join(' ',
+            $"format={Lower(Format)}", $"fit={(Fit is null ? "none" : Lower(Fit.Policy))}", $"png={Encoding.PngLevel},{Lower(Encoding.PngFilter)}",
+            $"quality={Encoding.Quality}", $"webp={(Encoding.WebpLossless ? "lossless" : "lossy")}", $"metadata={Lower(Encoding.Metadata)}",
+            $"stamp={(Stamp ? "yes" : "no")}");
+
+    /// <summary>Decodes and encodes without anything in between: what an image costs at least.</summary>
+    /// <param name="content">An image file's content.</param>
+    /// <param name="name">Its name, and that of the output.</param>
+    /// <param name="refiner">Whose notes go into the output.</param>
+    /// <returns>The output's content.</returns>
+    /// <exception cref="RefineItemException">The content is no image that can be refined, or the format cannot hold it.</exception>
+    public byte[] Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner)
+    {
+        FittedImage image = Decode(content, name);
+        return Encode(image, image.Working, name, refiner).Bytes;
+    }
+
+    /// <summary>The extension, with its dot, of the output of an input of that name; known before the input is read.</summary>
+    internal string ExtensionOf(string inputName) => ImageFormats.Output(Format, inputName).Extension;
+
+    /// <exception cref="RefineItemException">The content is no image that can be refined.</exception>
+    internal FittedImage Decode(ReadOnlySpan<byte> content, string name)
+    {
+        DecodedImage decoded;
+        try
+        {
+            decoded = ImageCodec.Decode(content, name, MaxPixels);
+        }
+        catch (ImageFormatException error)
+        {
+            throw new RefineItemException(RefineCause.Image, error.Message, error);
+        }
+
+        RgbImage image = decoded.Image;
+        if (image.Width < MinimumSide || image.Height < MinimumSide)
+        {
+            throw new RefineItemException(RefineCause.Size,
+                $"{name}: has {image.Width} x {image.Height} pixels; each side needs at least {MinimumSide}. Remove it.");
+        }
+
+        try
+        {
+            return new FittedImage(Fit?.Fit(image, name) ?? image, image.Width, image.Height, image.Alpha, decoded.Source);
+        }
+        catch (ImageFormatException error)
+        {
+            throw new RefineItemException(RefineCause.Size, error.Message, error);
+        }
+    }
+
+    /// <param name="original">What was decoded.</param>
+    /// <param name="refined">The refined image, of the working size.</param>
+    /// <param name="outputName">Its extension decides on the format.</param>
+    /// <param name="refiner">What refined it.</param>
+    /// <exception cref="RefineItemException">The format cannot hold the image.</exception>
+    internal EncodedImage Encode(FittedImage original, RgbImage refined, string outputName, IImageRefiner refiner)
+    {
+        ImageFormat format = ImageFormats.OfExtension(outputName) ?? ImageFormat.Png;
+        string? remark = refiner.Remark(refined.Width, refined.Height);
+        ImageStamp? stamp = Stamp ? new ImageStamp($"stig {ProgramVersion.Current}", refiner.ModelId, remark)
+            : remark is not null ? new ImageStamp(null, null, remark)
+            : null;
+        try
+        {
+            RgbImage image = Fit?.Restore(refined, original.Width, original.Height, original.Alpha)
+                ?? new RgbImage(refined.Width, refined.Height, refined.Pixels, original.Alpha);
+            return ImageCodec.Encode(image, format, Encoding, original.Source, stamp);
+        }
+        catch (IOException error)
+        {
+            throw new RefineItemException(RefineCause.Encoding, error.Message, error);
+        }
+    }
+
+    private static string Lower<T>(T value) where T : struct, Enum => value.ToString().ToLowerInvariant();
+}
+
+/// <summary>A decoded image as the model takes it.</summary>
+/// <param name="Working">The pixels at the size at which the model sees them.</param>
+/// <param name="Width">The image's own width.</param>
+/// <param name="Height">The image's own height.</param>
+/// <param name="Alpha">Its opacities, or null.</param>
+/// <param name="Source">What its file said beside the pixels.</param>
+internal sealed record FittedImage(RgbImage Working, int Width, int Height, byte[]? Alpha, ImageSource Source);

@@ -1,0 +1,353 @@
+using System.Runtime.CompilerServices;
+
+namespace Stig.Model.Refinement;
+
+/// <summary>What is done about outputs that exist.</summary>
+public enum ExistingOutputs
+{
+    /// <summary>An output is left as it is where the manifest says that it was made from the same input with the same model and options, and
+    /// it has the size recorded; every other one is made again.</summary>
+    Resume,
+
+    /// <summary>An output that exists is left as it is, whatever it holds.</summary>
+    Skip,
+
+    /// <summary>Every output is made again.</summary>
+    Overwrite,
+
+    /// <summary>An input whose output exists fails.</summary>
+    Fail,
+}
+
+/// <summary>Options of a <see cref="RefineJob"/>.</summary>
+public sealed record RefineJobOptions
+{
+    /// <summary>Where refined images go, each under its own relative name; made if need be.</summary>
+    public required string OutputFolder { get; init; }
+
+    /// <summary>What is done about outputs that exist.</summary>
+    public ExistingOutputs Existing { get; init; } = ExistingOutputs.Resume;
+
+    /// <summary>
+    /// Whether file and folder are synced before an output's line enters the manifest, so that what the manifest says survives a loss of power.
+    /// </summary>
+    public bool Durable { get; init; }
+
+    /// <summary>The part of the inputs to refine.</summary>
+    public Shard Shard { get; init; } = Shard.Whole;
+
+    /// <summary>The run ends once more inputs than this have failed; null: it goes on to the end.</summary>
+    public long? MaxFailures { get; init; }
+
+    /// <summary>Whether inputs are tar files of images instead of images.</summary>
+    public bool Tar { get; init; }
+
+    /// <summary>Codec, threads, bounds.</summary>
+    public RefinePipelineOptions Pipeline { get; init; } = new();
+}
+
+/// <summary>How far a job is, and in the end what it came to.</summary>
+/// <param name="Refined">Outputs made.</param>
+/// <param name="Skipped">Outputs that were there.</param>
+/// <param name="Failed">Inputs without output.</param>
+/// <param name="FellBack">Outputs computed again in float32, because the first result was not finite.</param>
+/// <param name="Pixels">Pixels refined.</param>
+/// <param name="Causes">How many failed of each cause.</param>
+/// <param name="Load">How busy the parts of the pipeline were.</param>
+public sealed record RefineJobProgress(
+    long Refined, long Skipped, long Failed, long FellBack, long Pixels, IReadOnlyDictionary<RefineCause, long> Causes, PipelineLoad Load)
+{
+    /// <summary>Inputs that are done with.</summary>
+    public long Done => Refined + Skipped + Failed;
+}
+
+/// <summary>
+/// Refines a stream of image files into a folder, so that any interruption costs at most the images at hand: outputs appear whole, each
+/// with its line in the manifest, and the next run goes on from there. The same outputs come out for any batch, number of threads and
+/// devices of one kind, number of shards, and pattern of interruptions.
+/// </summary>
+public sealed class RefineJob : IDisposable
+{
+    private readonly RefineJobOptions options;
+    private readonly RefinePipeline pipeline;
+    private readonly OutputFolder output;
+    private readonly OutputPlan plan;
+    private readonly ManifestWriter manifest;
+    private readonly Lock gate = new();
+    private readonly Dictionary<RefineCause, long> causes = [];
+    private long refined;
+    private long skipped;
+    private long failed;
+    private long fellBack;
+    private long pixels;
+
+    private RefineJob(IReadOnlyList<IImageRefiner> devices, RefineJobOptions options, OutputFolder output)
+    {
+        (this.options, this.output) = (options, output);
+        pipeline = new RefinePipeline(devices, options.Pipeline);
+        plan = OutputPlan.Of(options, devices[0]);
+        try
+        {
+            manifest = new ManifestWriter(output.ManifestPath);
+        }
+        catch
+        {
+            plan.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How far the job is. May be asked from any thread.</summary>
+    public RefineJobProgress Progress
+    {
+        get
+        {
+            lock (gate)
+            {
+                return new RefineJobProgress(
+                    refined, skipped, failed, fellBack, pixels, new Dictionary<RefineCause, long>(causes), pipeline.Load);
+            }
+        }
+    }
+
+    /// <summary>Whether the run ended because more inputs failed than allowed.</summary>
+    public bool FailedTooOften { get; private set; }
+
+    /// <summary>The manifest that the job adds to.</summary>
+    public string ManifestPath => output.ManifestPath;
+
+    /// <summary>Makes or opens the output folder, holds it until the job is disposed, and reads its manifests.</summary>
+    /// <param name="devices">A refiner a device, all of the same model and options. They stay the caller's.</param>
+    /// <param name="options">Where to and how.</param>
+    /// <exception cref="IOException">The folder cannot be written, or another run holds it; the message names owner and remedy.</exception>
+    public static RefineJob Open(IReadOnlyList<IImageRefiner> devices, RefineJobOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(devices);
+        ArgumentNullException.ThrowIfNull(options);
+        OutputFolder output = OutputFolder.Open(options.OutputFolder, options.Shard, options.Durable);
+        try
+        {
+            return new RefineJob(devices, options, output);
+        }
+        catch
+        {
+            output.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What a job would do: reads names, manifests and sizes, no image, and writes nothing.</summary>
+    /// <param name="device">The model.</param>
+    /// <param name="options">Where to and how.</param>
+    /// <param name="inputs">The inputs; those of other shards are passed over.</param>
+    /// <param name="cancellation">Ends the look.</param>
+    /// <returns>Each input and what would become of it; an input that would be refined may turn out to be no image.</returns>
+    public static async IAsyncEnumerable<(InputFile Input, RefineStatus Status)> PreviewAsync(
+        IImageRefiner device, RefineJobOptions options, IAsyncEnumerable<InputFile> inputs,
+        [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(inputs);
+        using OutputPlan plan = OutputPlan.Of(options, device);
+        await foreach (InputFile input in inputs.WithCancellation(cancellation).ConfigureAwait(false))
+        {
+            if (options.Shard.Holds(input.Name))
+            {
+                yield return (input, plan.Decide(input).Status);
+            }
+        }
+    }
+
+    /// <summary>Refines inputs.</summary>
+    /// <param name="inputs">The inputs, for example of an <see cref="InputListing"/>; those of other shards are passed over.</param>
+    /// <param name="drain">Asks to end: no other image is begun, those that have reached a device are finished and written.</param>
+    /// <returns>The manifest's line of each input as it is written; for an output that was there already, a line that is not.</returns>
+    /// <exception cref="IOException">An output or the manifest cannot be written.</exception>
+    /// <exception cref="Interop.Cuda.DeviceLostException">A device went away; what had been computed was written first.</exception>
+    public async IAsyncEnumerable<ManifestEntry> RunAsync(
+        IAsyncEnumerable<InputFile> inputs, [EnumeratorCancellation] CancellationToken drain = default)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(drain);
+        using var shards = new TarShards(output, options.Pipeline.Codec);
+        IAsyncEnumerable<RefineItem> items = PlanAsync(inputs, shards, ending.Token);
+        long synced = Environment.TickCount64;
+        await foreach (RefineOutcome outcome in pipeline.RunAsync(items, ending.Token).ConfigureAwait(false))
+        {
+            ManifestEntry own = Describe(outcome);
+            var slot = outcome.Item.Tag as TarSlot;
+            if (slot is null or { Index: >= 0 })
+            {
+                Count(own, 1);
+            }
+
+            foreach (ManifestEntry entry in slot is null ? [own] : shards.Finish(slot, outcome, own))
+            {
+                if (slot is not null && entry.Status == RefineStatus.Failed && entry.Failures is not null)
+                {
+                    // A tar file that breaks off takes along what had been refined of it.
+                    slot.Shard.Lines.ForEach(line => Count(line, -1));
+                    Count(entry, 1);
+                }
+
+                if (entry.Status != RefineStatus.Skipped)
+                {
+                    Write(entry);
+                }
+
+                yield return entry;
+            }
+
+            if (options.Durable && Environment.TickCount64 - synced > 1000)
+            {
+                manifest.Sync();
+                synced = Environment.TickCount64;
+            }
+
+            if (options.MaxFailures is long most && failed > most && !FailedTooOften)
+            {
+                FailedTooOften = true;
+                await ending.CancelAsync().ConfigureAwait(false);
+            }
+        }
+
+        if (options.Durable)
+        {
+            manifest.Sync();
+        }
+
+        if (!File.Exists(output.ManifestPath))
+        {
+            throw output.Failure(Path.GetFileName(output.ManifestPath), new FileNotFoundException("it is gone"));
+        }
+    }
+
+    /// <summary>Gives the folder up.</summary>
+    public void Dispose()
+    {
+        manifest.Dispose();
+        plan.Dispose();
+        output.Dispose();
+    }
+
+    private void Write(ManifestEntry entry)
+    {
+        try
+        {
+            manifest.Add(entry);
+        }
+        catch (Exception error) when (OutputFolder.IsOfTheDisk(error))
+        {
+            throw output.Failure(Path.GetFileName(output.ManifestPath), error);
+        }
+    }
+
+    private void Count(ManifestEntry entry, int by)
+    {
+        lock (gate)
+        {
+            switch (entry.Status)
+            {
+                case RefineStatus.Refined:
+                    refined += by;
+                    pixels += by * (long)(entry.Width ?? 0) * (entry.Height ?? 0);
+                    fellBack += entry.Fallback is null ? 0 : by;
+                    break;
+                case RefineStatus.Skipped:
+                    skipped += by;
+                    break;
+                default:
+                    failed += by;
+                    RefineCause cause = entry.Cause ?? RefineCause.Unreadable;
+                    causes[cause] = causes.GetValueOrDefault(cause) + by;
+                    break;
+            }
+        }
+    }
+
+    private ManifestEntry Describe(RefineOutcome outcome)
+    {
+        bool computed = outcome.Plan is not null;
+        return new ManifestEntry
+        {
+            Input = outcome.Item.Name,
+            Output = outcome.Item.OutputName,
+            Status = outcome.Status,
+            Cause = outcome.Cause,
+            Error = outcome.Error,
+            InputBytes = outcome.InputHash is null ? null : outcome.InputBytes,
+            InputModified = outcome.Item.Tag is ReadTime { Modified: DateTime modified } ? modified : null,
+            InputHash = outcome.InputHash,
+            OutputBytes = outcome.OutputHash is null ? null : outcome.OutputBytes,
+            OutputHash = outcome.OutputHash,
+            Width = outcome.Width > 0 ? outcome.Width : null,
+            Height = outcome.Height > 0 ? outcome.Height : null,
+            Model = plan.Model,
+            Options = plan.Description,
+            Plan = outcome.Plan,
+            Fallback = outcome.FellBack ? "f32" : null,
+            Notes = outcome.Notes.Count > 0 ? [.. outcome.Notes.Select(note => note.Text)] : null,
+            DecodeMs = outcome.Width > 0 ? Milliseconds(outcome.Seconds.Decode) : null,
+            DeviceMs = computed ? Milliseconds(outcome.Seconds.Device) : null,
+            EncodeMs = computed ? Milliseconds(outcome.Seconds.Encode) : null,
+            Time = DateTime.UtcNow,
+        };
+    }
+
+    private static double Milliseconds(double seconds) => Math.Round(1000 * seconds, 2);
+
+    private async IAsyncEnumerable<RefineItem> PlanAsync(
+        IAsyncEnumerable<InputFile> inputs, TarShards shards, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        await foreach (InputFile input in inputs.WithCancellation(cancellation).ConfigureAwait(false))
+        {
+            if (!options.Shard.Holds(input.Name))
+            {
+                continue;
+            }
+
+            Decision decision = plan.Decide(input);
+            var item = new RefineItem(input.Name, input.OutputName)
+            {
+                Place = input.Path,
+                Status = decision.Status,
+                Cause = decision.Problem?.Cause,
+                Error = decision.Problem?.Message,
+            };
+            if (decision.Status == RefineStatus.Refined && options.Tar)
+            {
+                await foreach (RefineItem member in shards.MembersAsync(input, cancellation).ConfigureAwait(false))
+                {
+                    yield return member;
+                }
+            }
+            else
+            {
+                yield return decision.Status == RefineStatus.Refined ? Complete(item, input, decision.KnownHash) : item;
+            }
+        }
+    }
+
+    private RefineItem Complete(RefineItem item, InputFile input, string? knownHash)
+    {
+        var time = new ReadTime();
+        return item with
+        {
+            Tag = time,
+            Read = () =>
+            {
+                (byte[] content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
+                time.Modified = modified;
+                return knownHash is not null && ContentHash.Of(content) == knownHash ? null : content;
+            },
+            Write = encoded => output.Write(input.OutputName, encoded),
+        };
+    }
+
+    // When the input had last been changed as it was read; known only then.
+    private sealed class ReadTime
+    {
+        public DateTime? Modified { get; set; }
+    }
+}

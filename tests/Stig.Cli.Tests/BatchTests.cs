@@ -1,0 +1,289 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using Stig.Model.Imaging;
+using Stig.Tests;
+
+namespace Stig.Cli.Tests;
+
+/// <summary>The batch job as a program: kills, codes, progress, shards.</summary>
+public sealed class BatchTests(Workspace workspace)
+{
+    private readonly string folder = workspace.NewFolder();
+
+    private string In => Path.Combine(folder, "in");
+
+    private string Out => Path.Combine(folder, "out");
+
+    // The oracle is an undisturbed run: after any number of kills the next run ends with the same files, byte for byte.
+    [Fact]
+    [Trait(Soak.Category, Soak.LongForm)]
+    public void Killed_at_random_moments_a_job_ends_with_the_files_of_an_undisturbed_one()
+    {
+        int images = Soak.Scale(160, 2000), kills = Soak.Scale(8, 300);
+        const int seed = 20;
+        var random = new Random(seed);
+        WriteInputs(images);
+        string undisturbed = Path.Combine(folder, "undisturbed");
+        Assert.Equal(ExitCode.Success, Refine(undisturbed, null, "--quiet").Code);
+        TimeSpan start = Measure();
+
+        int killed = 0, half = 0;
+        for (int i = 0; i < kills; i++)
+        {
+            if (i % 4 == 3 && Directory.Exists(Out))
+            {
+                Directory.Delete(Out, recursive: true);
+            }
+
+            TimeSpan wait = start + TimeSpan.FromMilliseconds(random.Next(0, 400));
+            using Process process = Start(Out);
+            if (!process.WaitForExit(wait))
+            {
+                process.Kill();
+                process.WaitForExit();
+                killed++;
+            }
+
+            // What has a final name is whole at any moment.
+            foreach ((string name, string content) in Directory.Exists(Out) ? Tree(Out) : [])
+            {
+                half += !name.Contains(".stig-", StringComparison.Ordinal) && Tree(undisturbed)[name] != content ? 1 : 0;
+            }
+        }
+
+        Assert.Contains(Refine(Out, null, "--quiet").Code, (int[])[ExitCode.Success, ExitCode.NothingToDo]);
+        Soak.Report($"{kills} runs of {images} images, {killed} killed, seed {seed}");
+        Assert.Equal(0, half);
+        Assert.Equal(Tree(undisturbed), Tree(Out));
+        Assert.True(killed >= kills / 2, $"only {killed} of {kills} runs were killed before their end");
+    }
+
+    [Fact]
+    public void Interrupted_once_a_job_ends_cleanly_and_goes_on_later()
+    {
+        WriteInputs(600);
+        CliRun first = Refine(Out, (process, line) =>
+        {
+            if (line.Contains("\"progress\"", StringComparison.Ordinal))
+            {
+                Signal(process, "INT");
+            }
+        }, "--progress", "json", "--batch", "1", "--durable");
+
+        if (first.Code != ExitCode.Success)
+        {
+            Assert.Equal(ExitCode.Interrupted, first.Code);
+            Assert.Contains("the same command goes on from here", first.Error, StringComparison.Ordinal);
+            Assert.DoesNotContain(Tree(Out).Keys, name => name.Contains(".stig-", StringComparison.Ordinal));
+        }
+
+        JsonElement summary = JsonDocument.Parse(first.Output.Split('\n')[^1]).RootElement;
+        Assert.Equal("summary", summary.GetProperty("event").GetString());
+        Assert.Equal(Tree(Out).Count, summary.GetProperty("refined").GetInt32());
+        Assert.Equal(ExitCode.Success, Refine(Out, null, "--quiet").Code);
+        Assert.Equal(600, Tree(Out).Count);
+    }
+
+    [Fact]
+    public void Exit_codes_tell_what_came_of_the_images()
+    {
+        WriteInputs(3);
+        string[] arguments = ["refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", In];
+        Assert.Equal(ExitCode.Success, CliRun.Of(arguments).Code);
+        Assert.Equal(ExitCode.NothingToDo, CliRun.Of(arguments).Code);
+        File.WriteAllText(Path.Combine(In, "bad.png"), "text");
+        CliRun some = CliRun.Of(arguments);
+        some.AssertFails(ExitCode.SomeFailed, "bad.png");
+        Assert.Empty(some.Output);
+        CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", Path.Combine(In, "bad.png")).AssertFails(ExitCode.Data, "bad.png");
+    }
+
+    [Fact]
+    public void A_dry_run_counts_and_writes_nothing()
+    {
+        WriteInputs(5);
+        File.WriteAllText(Path.Combine(In, "notes.txt"), "x");
+
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--dry-run", In);
+
+        Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        Assert.Contains("Would refine 5 images", run.Output, StringComparison.Ordinal);
+        Assert.Contains("1 other files", run.Output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Out));
+    }
+
+    [Theory]
+    [InlineData("--shard", "4/3")]
+    [InlineData("--shard", "auto")]
+    [InlineData("--null")]
+    [InlineData("--existing", "perhaps")]
+    public void Wrong_options_of_a_job_are_wrong_usage(params string[] options)
+    {
+        WriteInputs(1);
+        CliRun run = CliRun.Of(["refine", "--model", workspace.FilterModel, "--out", Out, .. options, In]);
+        run.AssertFails(ExitCode.Usage, options[0]);
+        Assert.False(Directory.Exists(Out));
+    }
+
+    [Fact]
+    public void A_second_run_on_a_folder_is_told_who_holds_it()
+    {
+        WriteInputs(2);
+        using Process first = Start(Out, "-");
+        first.StandardInput.WriteLine(Path.Combine(In, "0", "00000.png"));
+        first.StandardInput.Flush();
+        string note = Path.Combine(Out, ".stig", "refine.holder");
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(note), TimeSpan.FromSeconds(30)));
+
+        CliRun second = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", In);
+
+        first.StandardInput.Close();
+        first.WaitForExit();
+        second.AssertFails(ExitCode.Output, Out, $"process {first.Id}", "in use");
+        Assert.Equal(ExitCode.Success, first.ExitCode);
+        Assert.Equal(ExitCode.Success, CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", In).Code);
+    }
+
+    [Fact]
+    public void Merging_shards_checks_that_they_cover_the_inputs_exactly()
+    {
+        WriteInputs(21);
+        string[] common = ["refine", "--model", workspace.FilterModel, "--out", Out, "--quiet"];
+        string[] merge = ["merge", "--out", Out, In];
+        Assert.Equal(ExitCode.Success, CliRun.Of([.. common, "--shard", "0/3", In]).Code);
+        CliRun.Of(merge).AssertFails(ExitCode.Data, "2 of 3 shards");
+        Assert.Equal(ExitCode.Success, CliRun.Of([.. common, "--shard", "1/3", In]).Code);
+        Assert.Equal(ExitCode.Success, CliRun.Of([.. common, "--shard", "2/3", In]).Code);
+
+        CliRun exact = CliRun.Of(merge);
+        Assert.Equal((ExitCode.Success, ""), (exact.Code, exact.Error));
+        Assert.Equal(21, File.ReadLines(Path.Combine(Out, "manifest.jsonl")).Count());
+        Assert.Equal(ExitCode.NothingToDo, CliRun.Of([.. common, In]).Code);
+
+        string[] outputs = [.. Tree(Out).Keys];
+        File.Delete(Path.Combine(Out, outputs[0]));
+        ImageCodec.Save(Path.Combine(In, "later.png"), SyntheticImages.GanLike(1, 0, Workspace.Size));
+        CliRun wrong = CliRun.Of(merge);
+        Assert.Equal(ExitCode.SomeFailed, wrong.Code);
+        Assert.Equal(2, wrong.ErrorLines.Length);
+        Assert.Contains(wrong.ErrorLines, line => line.Contains(outputs[0], StringComparison.Ordinal) && line.Contains("missing", StringComparison.Ordinal));
+        Assert.Contains(wrong.ErrorLines, line => line.Contains("later.png", StringComparison.Ordinal));
+    }
+
+    // Two simulated GPUs share one queue; which of them an image came to is chance, its bytes are not. The oracle is one of them alone.
+    [Fact]
+    public void All_GPUs_together_give_the_bytes_of_one()
+    {
+        SimulatedCuda.Require();
+        WriteInputs(40);
+        string one = Path.Combine(folder, "one");
+        foreach ((string device, string output) in (ValueTuple<string, string>[])[("cuda:0", one), ("cuda:all", Out)])
+        {
+            ProcessStartInfo info = new(DotNet,
+            [
+                Path.Combine(AppContext.BaseDirectory, "stig.dll"), "refine", "--model", workspace.FilterModel, "--out", output, "--quiet",
+                "--device", device, "--batch", "2", In,
+            ])
+            {
+                RedirectStandardError = true,
+            };
+            info.Environment["CUDASIM_DEVICE_COUNT"] = "2";
+            using Process process = Process.Start(info)!;
+            string error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.True(process.ExitCode == ExitCode.Success, $"{device}: exit code {process.ExitCode}: {error}");
+        }
+
+        Assert.Equal(Tree(one), Tree(Out));
+        Assert.Equal(["cuda:0", "cuda:1"], File.ReadLines(Path.Combine(Out, "manifest.jsonl"))
+            .Select(line => JsonDocument.Parse(line).RootElement.GetProperty("plan").GetString()!.Split(' ')[0]).Distinct().Order());
+    }
+
+    // RLIMIT_FSIZE makes writing fail as a full disk does, at a size that no image here reaches but the manifest does.
+    [Fact]
+    public void A_disk_that_is_full_ends_the_job_and_leaves_nothing_half_written()
+    {
+        Assert.SkipUnless(File.Exists("/bin/bash"), "There is no bash to limit the size of files with.");
+        WriteInputs(40);
+        ProcessStartInfo info = new("/bin/bash",
+        [
+            "-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "limited", DotNet, Path.Combine(AppContext.BaseDirectory, "stig.dll"), "refine",
+            "--model", workspace.FilterModel, "--out", Out, "--quiet", In,
+        ])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        info.Environment["DOTNET_EnableWriteXorExecute"] = "0";
+        using Process process = Process.Start(info)!;
+        string error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+
+        Assert.True(process.ExitCode == ExitCode.Output, $"exit code {process.ExitCode}: {error}");
+        Assert.Contains("cannot be written", error, StringComparison.Ordinal);
+        Assert.DoesNotContain(Tree(Out).Keys, name => name.Contains(".stig-", StringComparison.Ordinal));
+        Assert.InRange(Tree(Out).Count, 1, 39);
+        Assert.All(Tree(Out).Keys, name => ImageCodec.Load(Path.Combine(Out, name)));
+        Assert.Equal(ExitCode.Success, CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", In).Code);
+        Assert.Equal(40, Tree(Out).Count);
+    }
+
+    private static string DotNet =>
+        Environment.ProcessPath is string path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet";
+
+    private void WriteInputs(int count)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            ImageCodec.Save(Path.Combine(In, $"{i % 5}", $"{i:D5}.png"), SyntheticImages.GanLike(3, i, 32 + (4 * (i % 3))));
+        }
+    }
+
+    private CliRun Refine(string output, Action<Process, string>? watch, params string[] options) =>
+        CliRun.OfProcess("stig", watch, ["refine", "--model", workspace.FilterModel, "--out", output, .. options, In]);
+
+    // Until something is written, that is, how long a run takes to start.
+    private TimeSpan Measure()
+    {
+        string probe = Path.Combine(folder, "probe");
+        Stopwatch clock = Stopwatch.StartNew();
+        using Process process = Start(probe);
+        Assert.True(SpinWait.SpinUntil(() => Directory.Exists(probe), TimeSpan.FromSeconds(60)));
+        TimeSpan start = clock.Elapsed;
+        process.Kill();
+        process.WaitForExit();
+        return start;
+    }
+
+    private Process Start(string output, params string[] inputs) => Process.Start(new ProcessStartInfo(DotNet,
+    [
+        Path.Combine(AppContext.BaseDirectory, "stig.dll"), "refine", "--model", workspace.FilterModel, "--out", output, "--quiet",
+        .. inputs.Length > 0 ? inputs : [In],
+    ])
+    {
+        RedirectStandardInput = true,
+        RedirectStandardError = true,
+    })!;
+
+    private static void Signal(Process process, string signal)
+    {
+        using Process kill = Process.Start("kill", [$"-{signal}", process.Id.ToString(CultureInfo.InvariantCulture)]);
+        kill.WaitForExit();
+    }
+
+    private static SortedDictionary<string, string> Tree(string root)
+    {
+        SortedDictionary<string, string> tree = new(StringComparer.Ordinal);
+        foreach (string path in Directory.EnumerateFiles(root, "*", new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 }))
+        {
+            string name = Path.GetRelativePath(root, path);
+            if (!name.StartsWith(".stig/", StringComparison.Ordinal) && !name.StartsWith("manifest", StringComparison.Ordinal))
+            {
+                tree.Add(name, Convert.ToHexString(File.ReadAllBytes(path)));
+            }
+        }
+
+        return tree;
+    }
+}
