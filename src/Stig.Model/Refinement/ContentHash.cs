@@ -15,7 +15,8 @@ internal static class ContentHash
     /// <summary>The hash as 16 hexadecimal digits.</summary>
     public static string Of(ReadOnlySpan<byte> content) => Compute(content).ToString("x16", CultureInfo.InvariantCulture);
 
-    private static ulong Compute(ReadOnlySpan<byte> rest)
+    /// <summary>The hash.</summary>
+    public static ulong Compute(ReadOnlySpan<byte> rest)
     {
         ulong length = (ulong)rest.Length, hash;
         if (rest.Length >= 32)

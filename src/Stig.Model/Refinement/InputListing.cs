@@ -1,5 +1,6 @@
 using System.IO.Enumeration;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text;
 using Stig.Model.Imaging;
 
@@ -118,7 +119,7 @@ public sealed class InputListing
         await foreach (InputFile input in AllAsync(cancellation).ConfigureAwait(false))
         {
             // Only names known to come twice are remembered.
-            if (duplicates.Count == 0 || !duplicates.Contains(StableHash.Of(input.OutputName)) || seen.Add(StableHash.Of(input.OutputName)))
+            if (duplicates.Count == 0 || !duplicates.Contains(Key(input.OutputName)) || seen.Add(Key(input.OutputName)))
             {
                 yield return input;
             }
@@ -189,6 +190,9 @@ public sealed class InputListing
         return has && !IsImage(Path.GetFileNameWithoutExtension(name)) ? name : name + extension;
     }
 
+    // Within this process only, so speed decides.
+    private static ulong Key(string text) => ContentHash.Compute(MemoryMarshal.AsBytes(text.AsSpan()));
+
     private static bool IsImage(ReadOnlySpan<char> name)
     {
         ReadOnlySpan<char> extension = Path.GetExtension(name);
@@ -241,7 +245,7 @@ public sealed class InputListing
             Dictionary<ulong, ulong> paths = new((int)Math.Min(new FileInfo(options.ListFile).Length / 64, 1 << 24));
             await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
             {
-                (ulong output, ulong path) = (StableHash.Of(input.OutputName), StableHash.Of(input.Path));
+                (ulong output, ulong path) = (Key(input.OutputName), Key(input.Path));
                 if (!paths.TryAdd(output, path))
                 {
                     (paths[output] == path ? duplicates : sharedOutputs).Add(output);
@@ -262,7 +266,7 @@ public sealed class InputListing
         HashSet<ulong> collisions = [];
         await foreach (InputFile input in KnownAsync(cancellation).ConfigureAwait(false))
         {
-            (ulong output, ulong source) = (StableHash.Of(input.OutputName), StableHash.Of(Path.GetFullPath(input.Path)));
+            (ulong output, ulong source) = (Key(input.OutputName), Key(Path.GetFullPath(input.Path)));
             if (!sources.TryAdd(output, source))
             {
                 (sources[output] == source ? duplicates : collisions).Add(output);
@@ -272,7 +276,7 @@ public sealed class InputListing
         Dictionary<string, string> named = [];
         await foreach (InputFile input in (collisions.Count > 0 ? KnownAsync(cancellation) : Nothing()).ConfigureAwait(false))
         {
-            if (collisions.Contains(StableHash.Of(input.OutputName)) && !named.TryAdd(input.OutputName, input.Path)
+            if (collisions.Contains(Key(input.OutputName)) && !named.TryAdd(input.OutputName, input.Path)
                 && named[input.OutputName] != input.Path)
             {
                 throw new ImageDataException($"{named[input.OutputName]} and {input.Path} would both be written to "
@@ -302,7 +306,7 @@ public sealed class InputListing
         Dictionary<ulong, ulong> sources = [];
         await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
         {
-            (ulong output, ulong source) = (StableHash.Of(input.OutputName), StableHash.Of(input.Path));
+            (ulong output, ulong source) = (Key(input.OutputName), Key(input.Path));
             if (sources.TryAdd(output, source))
             {
                 yield return input;
@@ -366,7 +370,7 @@ public sealed class InputListing
             string name = full.StartsWith(here, StringComparison.Ordinal) ? full[here.Length..] : full[Path.GetPathRoot(full)!.Length..];
             name = Path.DirectorySeparatorChar == '/' ? name : name.Replace(Path.DirectorySeparatorChar, '/');
             string output = options.Tar ? name : ByStem(name, options.Codec);
-            if (!options.Tar && sharedOutputs.Contains(StableHash.Of(output)))
+            if (!options.Tar && sharedOutputs.Contains(Key(output)))
             {
                 output = ByWholeName(name, options.Codec);
             }

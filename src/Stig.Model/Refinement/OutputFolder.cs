@@ -117,8 +117,9 @@ internal sealed class OutputFolder : IDisposable
             {
                 return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0));
             }
-            catch (DirectoryNotFoundException) when (Directory.Exists(Root))
+            catch (IOException error) when ((error is DirectoryNotFoundException or FileNotFoundException) && Directory.Exists(Root))
             {
+                // The second of these where another thread has made the folder in the meantime.
                 Directory.CreateDirectory(folder);
                 return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0));
             }

@@ -5,6 +5,9 @@ using Stig.Tests;
 
 namespace Stig.Model.Tests.Refinement;
 
+/// <summary>Alone, because what other tests use of memory and time would count.</summary>
+[CollectionDefinition(nameof(RefineScaleTests), DisableParallelization = true)]
+[Collection(nameof(RefineScaleTests))]
 public sealed class RefineScaleTests : IDisposable
 {
     private const int Listed = 1_000_000;
