@@ -154,7 +154,7 @@ public sealed class FailureTests(Workspace workspace)
     }
 
     [Theory]
-    [InlineData("cuda:0")]
+    [InlineData("cuda:63")]
     [InlineData("gpu")]
     public void A_device_that_is_not_there_is_named(string device)
     {

@@ -39,7 +39,7 @@ public sealed class MemoryTests(Workspace workspace)
         string refined = Path.Combine(folder, "refined");
         Check($"{count} images", Path.Combine(refined, "000000.png"),
             "refine", "--model", workspace.DefaultModel, "--out", refined, images);
-        Assert.Equal(count, Directory.GetFiles(refined).Length);
+        Assert.Equal(count, Directory.GetFiles(refined, "*.png").Length);
         Directory.Delete(folder, recursive: true);
     }
 
