@@ -207,7 +207,7 @@ internal static class QualityBench
                 string Plain(Func<Fold, double> figure, string format)
                 {
                     double value = folds.Average(figure);
-                    return double.IsFinite(value) ? value.ToString(format, CultureInfo.InvariantCulture) : "";
+                    return double.IsNaN(value) ? "" : double.IsInfinity(value) ? "unchanged" : value.ToString(format, CultureInfo.InvariantCulture);
                 }
 
                 text.Append(CultureInfo.InvariantCulture,
