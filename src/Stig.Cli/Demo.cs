@@ -69,7 +69,7 @@ internal sealed class Demo(Terminal terminal, string folder, DemoPlan plan, long
             ("other real images (the floor)", floorSet, null),
         ]));
 
-        terminal.Line("The best step is the nearest on images held out from training; step 0 is the filter alone.");
+        terminal.Line("The best step is the nearest on images held out from training; step 0 is the closed form alone.");
         terminal.Line();
         string sheet = Path.Combine(folder, "contact-sheet.png"), plot = Path.Combine(folder, "spectrum-profile.png");
         DrawSheet(sheet, fakeSet, refinedSet, realSet);
