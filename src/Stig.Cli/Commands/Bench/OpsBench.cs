@@ -97,6 +97,7 @@ internal static class OpsBench
         Value x = graph.Input("x", TensorType.Float(1, 1, side, side));
         graph.Output("y", graph.Affine(x, 2));
         using Model.Execution.Program program = executor.Compile(graph, store);
+        program.Write<float>(x, new float[x.Shape.Count]);
         double least = double.PositiveInfinity;
         program.Run();
         for (int i = 0; i < settings.Runs; i++)
