@@ -7,6 +7,7 @@ using Stig.Tests;
 
 namespace Stig.Model.Tests.Refinement;
 
+[Collection(OneDeviceTestAtATime.Name)]
 public sealed class RefineJobTests : IDisposable
 {
     private readonly BatchWorkspace workspace = new();
