@@ -149,7 +149,7 @@ public static class TrainingRun
 
             if (!options.Resume)
             {
-                Checkpointing(0);
+                Save(0, Measure(0));
             }
 
             if (completed < steps)
@@ -188,9 +188,17 @@ public static class TrainingRun
 
                 Dictionary<string, float> losses = session.LossNames.ToDictionary(name => name, session.Loss);
                 long step = session.CompletedSteps;
-                double? distance = step == steps || step % setup.Interval == 0 ? Checkpointing(step) : null;
+                bool checkpoint = step == steps || step % setup.Interval == 0;
+                double? distance = checkpoint ? Measure(step) : null;
                 var progress = new TrainingProgress(step, steps, session.LearningRate, losses, distance);
+
+                // Before the checkpoint: a run resumed from it drops the lines beyond its step, and could not make up for a missing one.
                 folder.Log(progress);
+                if (checkpoint)
+                {
+                    Save(step, distance);
+                }
+
                 options.Progress?.Invoke(progress);
             }
 
@@ -203,12 +211,18 @@ public static class TrainingRun
             return session.CompletedSteps;
         }
 
-        // Measures the present weights, draws a sheet, saves them as the best ones, if they are, and as the last ones. In this order, a run
-        // that is killed in between comes to this step again and finds the same.
-        private double? Checkpointing(long step)
+        // Measures the present weights and draws a sheet.
+        private double? Measure(long step)
         {
             double? distance = validator?.Measure();
             validator?.SaveSheet(folder.SheetPath(step), $"{training.Preset} preset, step {step}, log-frequency distance {distance:F3}");
+            return distance;
+        }
+
+        // Saves the present weights as the best ones, if they are, and then as the last ones: a run that is killed in between comes to
+        // this step again and finds the same.
+        private void Save(long step, double? distance)
+        {
             if (distance is double value && (bestDistance is null || value < bestDistance))
             {
                 Save(folder.BestCheckpoint, step, distance);
@@ -217,7 +231,6 @@ public static class TrainingRun
 
             Save(folder.LastCheckpoint, step, distance);
             saved = step;
-            return distance;
         }
 
         private void Save(string path, long step, double? distance) =>

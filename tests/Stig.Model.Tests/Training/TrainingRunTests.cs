@@ -90,6 +90,22 @@ public sealed class TrainingRunTests : IDisposable
             StringComparison.Ordinal);
     }
 
+    // A run that dies between a step's line and its checkpoint writes the line again; in the other order it would be missing for good.
+    [Fact]
+    public void The_log_is_never_behind_the_checkpoint()
+    {
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 4);
+        string inTheWay = Path.Combine(options.OutputFolder, "last.safetensors.tmp");
+
+        Assert.Throws<CheckpointException>(() => TrainingRun.Run(options with
+        {
+            Progress = progress => _ = progress.Step == 3 ? Directory.CreateDirectory(inTheWay) : null,
+        }));
+
+        Assert.Equal(4, File.ReadLines(Path.Combine(options.OutputFolder, "log.jsonl")).Count());
+        Assert.Equal(2, Checkpoint.ReadInfo(Path.Combine(options.OutputFolder, "last.safetensors")).Step);
+    }
+
     [Fact]
     public void A_second_run_into_a_folder_in_use_is_refused()
     {
