@@ -189,6 +189,11 @@ public static class TrainingRun
                 Dictionary<string, float> losses = session.LossNames.ToDictionary(name => name, session.Loss);
                 long step = session.CompletedSteps;
                 bool checkpoint = step == steps || step % setup.Interval == 0;
+                if (checkpoint)
+                {
+                    ClosedFormFitter.Correct(executor, training.Architecture, store, dataset);
+                }
+
                 double? distance = checkpoint ? Measure(step) : null;
                 var progress = new TrainingProgress(step, steps, session.LearningRate, losses, distance);
 

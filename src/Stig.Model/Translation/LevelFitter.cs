@@ -14,9 +14,6 @@ namespace Stig.Model.Translation;
 /// </summary>
 internal sealed class LevelFitter : IDisposable
 {
-    /// <summary>Rounds over the fakes.</summary>
-    public const int Rounds = 16;
-
     private const int Channels = 3;
 
     // More than the difference is made up for in a round: a change of a level near the floor comes out smaller than it goes in.
@@ -39,6 +36,9 @@ internal sealed class LevelFitter : IDisposable
     };
 
     private readonly TensorStore store;
+    private readonly Program analysis;
+    private readonly Value analyzed;
+    private readonly Value analyzedLevels;
     private readonly Program program;
     private readonly Value image;
     private readonly Value imageLevels;
@@ -57,11 +57,14 @@ internal sealed class LevelFitter : IDisposable
 
     /// <summary>Prepares to fit.</summary>
     /// <param name="executor">Where to compute.</param>
-    /// <param name="size">Height and width of the images.</param>
-    /// <param name="filter">The filter, [3, size, size].</param>
-    public LevelFitter(Executor executor, int size, ReadOnlySpan<float> filter)
+    /// <param name="architecture">A model with levels.</param>
+    /// <param name="store">Has the filter, and the map that the fit starts from and writes.</param>
+    /// <param name="network">Whether to measure what comes from the whole model, its gate and network in the store too, or from filter and
+    /// map alone.</param>
+    public LevelFitter(Executor executor, ModelArchitecture architecture, TensorStore store, bool network)
     {
-        int grid = LevelTransport.GridOf(size);
+        this.store = store;
+        int grid = architecture.LevelGrid, size = architecture.Size;
         nodes = grid * grid;
         int length = Channels * nodes;
         buffer = new float[length];
@@ -70,21 +73,20 @@ internal sealed class LevelFitter : IDisposable
         refined = new Moments(length);
         offset = new double[length];
         scale = new double[length];
-        Array.Fill(scale, 1);
-        store = executor.CreateStore();
-        store.Create(Translator.FilterName, new Shape(Channels, size, size), filter);
-        foreach (ParameterSpec spec in LevelTransport.Parameters(grid))
-        {
-            store.Create(spec.Name, spec.Shape, buffer);
-        }
+
+        var levelsOnly = new Graph();
+        analyzed = levelsOnly.Input("image", TensorType.Float(1, Channels, size, size));
+        analyzedLevels = levelsOnly.Output("image_levels", LevelTransport.Levels(levelsOnly, levelsOnly.LogSpectrum(analyzed).Magnitude, grid));
+        analysis = executor.Compile(levelsOnly, store);
 
         var graph = new Graph();
         image = graph.Input("image", TensorType.Float(1, Channels, size, size));
-        (Value magnitude, Value phasor) = graph.LogSpectrum(image);
-        imageLevels = graph.Output("image_levels", LevelTransport.Levels(graph, magnitude, grid));
-        (Value moved, filteredLevels) = Translator.ClosedForm(graph, grid, magnitude, graph.Parameter(Translator.FilterName, new Shape(Channels, size, size)));
-        graph.Output("filtered_levels", filteredLevels);
-        Value result = graph.InverseSpectrum(graph.Relu(graph.Add(magnitude, moved)), phasor, ImageComponent.Modulus, FinalShift.Inverse);
+        var translator = new Translator(architecture, eachAlone: true);
+        Spectrum spectrum = translator.Analyze(graph, image);
+        imageLevels = graph.Output("image_levels", LevelTransport.Levels(graph, spectrum.Original!, grid));
+        filteredLevels = graph.Output("filtered_levels", spectrum.FilteredLevels!);
+        Value magnitude = network ? translator.Translate(graph, trackRunning: false, spectrum)[0].Magnitude : spectrum.Magnitude;
+        Value result = translator.Synthesize(graph, magnitude, spectrum.Phasor);
         refinedLevels = graph.Output("refined_levels", LevelTransport.Levels(graph, graph.LogSpectrum(graph.EightBit(result)).Magnitude, grid));
         program = executor.Compile(graph, store);
     }
@@ -92,22 +94,24 @@ internal sealed class LevelFitter : IDisposable
     /// <summary>Adds a real image, [3, S, S] in [0, 1].</summary>
     public void AddReal(ReadOnlySpan<float> planes)
     {
-        Run(planes);
-        real.Add(Read(imageLevels, rotate: true));
-        realLevels.Add(Read(imageLevels, rotate: false));
+        analysis.Write(analyzed, planes);
+        analysis.Run();
+        real.Add(Read(analysis, analyzedLevels, rotate: true));
+        realLevels.Add(Read(analysis, analyzedLevels, rotate: false));
     }
 
     /// <summary>Adds a fake image, [3, S, S] in [0, 1], to the round at hand.</summary>
     public void AddFake(ReadOnlySpan<float> planes)
     {
-        Run(planes);
+        program.Write(image, planes);
+        program.Run();
         if (!corrected)
         {
-            filtered.Add(Read(filteredLevels, rotate: true));
-            fakeLevels.Add(Read(imageLevels, rotate: false));
+            filtered.Add(Read(program, filteredLevels, rotate: true));
+            fakeLevels.Add(Read(program, imageLevels, rotate: false));
         }
 
-        refined.Add(Read(refinedLevels, rotate: true));
+        refined.Add(Read(program, refinedLevels, rotate: true));
     }
 
     /// <summary>Ends a round: brings the map nearer to the levels of the real images.</summary>
@@ -119,6 +123,12 @@ internal sealed class LevelFitter : IDisposable
             throw new InvalidOperationException("Levels need at least two real and two fake images.");
         }
 
+        if (!corrected)
+        {
+            ReadMap();
+            corrected = true;
+        }
+
         for (int i = 0; i < offset.Length; i++)
         {
             double wanted = Math.Max(real.Deviation(i), SmallestSpread);
@@ -127,49 +137,58 @@ internal sealed class LevelFitter : IDisposable
             scale[i] = Math.Clamp(scale[i] * Math.Pow(wanted / present, Relaxation), 1 / MaxScale, MaxScale);
         }
 
-        corrected = true;
         refined = new Moments(offset.Length);
-        foreach ((string name, float[] values) in Fit())
-        {
-            store.Write(name, values);
-        }
+        WriteMap();
     }
 
-    /// <summary>The tensors of the map as the last <see cref="Correct"/> left it; before the first one it changes nothing.</summary>
-    public IReadOnlyDictionary<string, float[]> Fit()
+    // change = Q^T (offset + (scale - 1) (Q level - mean)), its matrix by differences of channels as the graph adds it up.
+    private void WriteMap()
     {
-        // change = Q^T (offset + (scale - 1) (Q level - mean)), its matrix by differences of channels as the graph adds it up.
         var constant = new float[Channels * nodes];
-        var mixing = new float[Channels][];
         for (int k = 0; k < Channels; k++)
         {
-            mixing[k] = new float[Channels * nodes];
-        }
-
-        for (int node = 0; node < nodes && corrected; node++)
-        {
-            for (int c = 0; c < Channels; c++)
+            var mixing = new float[Channels * nodes];
+            for (int node = 0; node < nodes; node++)
             {
-                for (int j = 0; j < Channels; j++)
+                for (int c = 0; c < Channels; c++)
                 {
-                    int i = (j * nodes) + node;
-                    constant[(c * nodes) + node] += (float)(Basis[j, c] * (offset[i] - ((scale[i] - 1) * filtered.Mean(i))));
-                    for (int k = 0; k < Channels; k++)
+                    for (int j = 0; j < Channels; j++)
                     {
-                        int from = (c - k + Channels) % Channels;
-                        mixing[k][(c * nodes) + node] += (float)(Basis[j, c] * (scale[i] - 1) * Basis[j, from]);
+                        int i = (j * nodes) + node;
+                        mixing[(c * nodes) + node] += (float)(Basis[j, c] * (scale[i] - 1) * Basis[j, (c - k + Channels) % Channels]);
+                        constant[(c * nodes) + node] += k > 0 ? 0 : (float)(Basis[j, c] * (offset[i] - ((scale[i] - 1) * filtered.Mean(i))));
                     }
                 }
             }
+
+            store.Write(LevelTransport.MixingName(k), mixing);
         }
 
-        var tensors = new Dictionary<string, float[]> { [LevelTransport.OffsetName] = constant };
-        for (int k = 0; k < Channels; k++)
+        store.Write(LevelTransport.OffsetName, constant);
+    }
+
+    // The inverse of WriteMap: offset and scale of the map that is in the store.
+    private void ReadMap()
+    {
+        float[] constant = store.Read(LevelTransport.OffsetName);
+        float[][] mixing = [.. Enumerable.Range(0, Channels).Select(k => store.Read(LevelTransport.MixingName(k)))];
+        for (int i = 0; i < offset.Length; i++)
         {
-            tensors[LevelTransport.MixingName(k)] = mixing[k];
-        }
+            (int j, int node) = (i / nodes, i % nodes);
+            double excess = 0;
+            for (int c = 0; c < Channels; c++)
+            {
+                for (int k = 0; k < Channels; k++)
+                {
+                    excess += Basis[j, c] * mixing[k][(c * nodes) + node] * Basis[j, (c - k + Channels) % Channels];
+                }
 
-        return tensors;
+                offset[i] += Basis[j, c] * constant[(c * nodes) + node];
+            }
+
+            scale[i] = 1 + excess;
+            offset[i] += excess * filtered.Mean(i);
+        }
     }
 
     /// <summary>
@@ -190,19 +209,13 @@ internal sealed class LevelFitter : IDisposable
 
     public void Dispose()
     {
+        analysis.Dispose();
         program.Dispose();
-        store.Dispose();
     }
 
-    private void Run(ReadOnlySpan<float> planes)
+    private double[] Read(Program from, Value levels, bool rotate)
     {
-        program.Write(image, planes);
-        program.Run();
-    }
-
-    private double[] Read(Value levels, bool rotate)
-    {
-        program.Read<float>(levels, buffer);
+        from.Read<float>(levels, buffer);
         double[] result = new double[buffer.Length];
         for (int i = 0; i < result.Length; i++)
         {

@@ -18,6 +18,9 @@ internal sealed record Spectrum(Value Magnitude, Value Phasor, Value Normalized,
     /// <summary>For <see cref="Preset.Default"/>: what the closed form adds to it.</summary>
     public Value? Change { get; init; }
 
+    /// <summary>For <see cref="Preset.Default"/>: spectral levels of M with the filter added, [N, 3, grid, grid].</summary>
+    public Value? FilteredLevels { get; init; }
+
     /// <summary>For <see cref="Preset.Default"/>: how much of the refinement each image gets, [N, 1].</summary>
     public Value? Gate { get; init; }
 }
@@ -65,13 +68,16 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
             graph.LogSpectrum(Official ? graph.Roll(images, RolledImages(images), images.Shape.C / 2) : images);
         Value original = magnitude;
         Value? change = null;
+        Value? filteredLevels = null;
         if (architecture.HasFilter)
         {
             Value filter = graph.Latest(graph.Parameter(
                 FilterNameAt(images.Shape.H, images.Shape.W), new Shape(images.Shape.C, images.Shape.H, images.Shape.W)));
             if (architecture.HasLevels)
             {
-                change = ClosedForm(graph, architecture.LevelGrid, magnitude, filter).Change;
+                filteredLevels = LevelTransport.Levels(graph, graph.Relu(graph.Add(magnitude, filter)), architecture.LevelGrid);
+                change = graph.Add(
+                    LevelTransport.Change(graph, filteredLevels, images.Shape.H, images.Shape.W, ModelArchitecture.ProtectedRadius), filter);
                 magnitude = graph.Relu(graph.Add(magnitude, change));
             }
             else
@@ -86,17 +92,9 @@ internal sealed class Translator(ModelArchitecture architecture, bool eachAlone 
         {
             Original = original,
             Change = change,
+            FilteredLevels = filteredLevels,
             Gate = architecture.HasLevels ? architecture.Gate.Apply(graph, LevelTransport.Levels(graph, original, architecture.LevelGrid)) : null,
         };
-    }
-
-    /// <summary>The change that filter and levels make to log magnitudes, and the levels after the filter.</summary>
-    public static (Value Change, Value FilteredLevels) ClosedForm(Graph graph, int grid, Value magnitude, Value filter)
-    {
-        Shape shape = magnitude.Shape;
-        Value levels = LevelTransport.Levels(graph, graph.Relu(graph.Add(magnitude, filter)), grid);
-        Value change = LevelTransport.Change(graph, levels, shape.H, shape.W, ModelArchitecture.ProtectedRadius);
-        return (graph.Add(change, filter), levels);
     }
 
     /// <summary>Scales log magnitudes to [-1, 1]: per image, or over the batch as the reference implementation does.</summary>

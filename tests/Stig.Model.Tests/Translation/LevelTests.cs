@@ -1,7 +1,10 @@
+using Stig.Model.Checkpoints;
 using Stig.Model.Data;
 using Stig.Model.Evaluation;
+using Stig.Model.Execution;
 using Stig.Model.Execution.Cpu;
 using Stig.Model.Imaging;
+using Stig.Model.Networks;
 using Stig.Model.Refinement;
 using Stig.Model.Tests.Training;
 using Stig.Model.Training;
@@ -32,19 +35,45 @@ public sealed class LevelTests
         Assert.True(spread < 0.75 * filterSpread, $"spreads differ by {spread:F3}, with the filter alone by {filterSpread:F3}");
     }
 
+    // A network that adds a quarter of a nat to every log magnitude (the bias of its last layer, the weights being zero) stands for one that
+    // has been trained.
     [Fact]
-    public void Before_the_first_correction_the_map_changes_nothing()
+    public void The_map_makes_up_for_what_the_network_moves()
     {
+        using var synthetic = new SyntheticRun(Count, Size);
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "run", steps: 1, Size) with { Validation = 0 };
+        string model = TrainingRun.Run(options, new CancellationToken(canceled: true)).LastCheckpoint;
+        var data = new UnpairedDataset(ImageFiles.FindIn(options.RealFolder), ImageFiles.FindIn(options.FakeFolder),
+            new DatasetOptions { Size = Size, Crop = CropMode.Center });
+        double[][] reals = Blocks(Load(synthetic, "real"), null);
         using var executor = new CpuExecutor();
-        using var fitter = new LevelFitter(executor, Size, new float[3 * Size * Size]);
-        Assert.All(fitter.Fit().Values.SelectMany(values => values), value => Assert.Equal(0, value));
+        using TensorStore store = executor.CreateStore();
+        CheckpointInfo info = Checkpoint.LoadTraining(model, store);
+
+        (double closedForm, _) = Mismatch(reals, Blocks(Load(synthetic, "fake"), model));
+        store.Write("generator.final.bias", [0.5f, 0.5f, 0.5f]);
+        Checkpoint.Save(model, info, store);
+        (double moved, _) = Mismatch(reals, Blocks(Load(synthetic, "fake"), model));
+        ClosedFormFitter.Correct(executor, info.Architecture, store, data);
+        Checkpoint.Save(model, info, store);
+        (double corrected, _) = Mismatch(reals, Blocks(Load(synthetic, "fake"), model));
+
+        Assert.True(moved > 3 * closedForm, $"the network moves means by {moved:F3}, {closedForm:F3} without it");
+        Assert.True(corrected < 1.25 * closedForm, $"means differ by {corrected:F3}, with the closed form alone by {closedForm:F3}");
     }
 
     [Fact]
     public void Levels_need_two_images_of_each_kind()
     {
         using var executor = new CpuExecutor();
-        using var fitter = new LevelFitter(executor, Size, new float[3 * Size * Size]);
+        using TensorStore store = executor.CreateStore();
+        ModelArchitecture architecture = (TrainingOptions.For(Preset.Default) with { Size = Size, Width = 4 }).Architecture;
+        foreach (ParameterSpec spec in Checkpoint.ModelParameters(architecture))
+        {
+            store.Create(spec.Name, spec.Shape, new float[spec.Shape.Count]);
+        }
+
+        using var fitter = new LevelFitter(executor, architecture, store, network: false);
         float[] planes = new float[3 * Size * Size];
         SyntheticImages.RealLike(1, 0, Size).ToPlanar(planes);
         fitter.AddReal(planes);
