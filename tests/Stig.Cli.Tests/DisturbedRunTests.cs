@@ -127,6 +127,37 @@ public sealed class DisturbedRunTests(Workspace workspace)
         AssertCheckpoints(before, run);
     }
 
+    // As above; here the log is the first file to come to the limit, long as it is by a line of step 0, and the next step's line is cut.
+    [Fact]
+    public void A_log_that_finds_no_room_is_named_and_the_run_goes_on_with_more_room()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "limits the size of files by a POSIX shell");
+        string whole = Path.Combine(folder, "whole"), run = Path.Combine(folder, "run"), log = Path.Combine(run, "log.jsonl");
+        foreach (string each in (string[])[whole, run])
+        {
+            Assert.Equal(ExitCode.Success, Wait(Start(Training(each, steps: 2))));
+        }
+
+        string lines = File.ReadAllText(log);
+        long blocks = (Checkpoints(run).Values.Max(bytes => bytes.LongLength) / 512) + 2;
+        string padding = "{\"step\":0,\"padding\":\"" + new string(' ', (int)((512 * blocks) - lines.Length - 100)) + "\"}\n";
+        File.WriteAllText(log, padding + lines);
+        Dictionary<string, byte[]> before = Checkpoints(run);
+
+        using Process process = Start(Training(run, steps: 4, "--resume"),
+            "sh", "-c", string.Create(CultureInfo.InvariantCulture, $"trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        string error = process.StandardError.ReadToEnd();
+        Assert.Equal((ExitCode.Output, error), (Wait(process), error));
+
+        AssertNoRoom(error);
+        Assert.Contains(log, error, StringComparison.Ordinal);
+        AssertCheckpoints(before, run);
+        Assert.Equal(ExitCode.Success, Wait(Start(Training(whole, steps: 4, "--resume"))));
+        Assert.Equal(ExitCode.Success, Wait(Start(Training(run, steps: 4, "--resume"))));
+        File.WriteAllText(log, File.ReadAllText(log).Replace(padding, "", StringComparison.Ordinal));
+        AssertSame(whole, run, "with more room");
+    }
+
     [Fact]
     public void A_full_disk_leaves_the_previous_checkpoint_and_the_run_goes_on_with_more_room()
     {

@@ -23,7 +23,7 @@ internal sealed class RunFolder : IDisposable
     ];
 
     private readonly FolderLock held;
-    private StreamWriter? log;
+    private FileStream? log;
 
     private RunFolder(string path, FolderLock held)
     {
@@ -103,11 +103,12 @@ internal sealed class RunFolder : IDisposable
                 File.ReadLines(LogPath).Where(line => IsUpTo(line, completedSteps)).Select(line => line + "\n"))));
         }
 
-        log = new StreamWriter(
-            new FileStream(LogPath, completedSteps > 0 ? FileMode.Append : FileMode.Create, FileAccess.Write, FileShare.Read));
+        log = new FileStream(
+            LogPath, completedSteps > 0 ? FileMode.Append : FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
     }
 
-    /// <summary>Adds a line to the log.</summary>
+    /// <summary>Adds a line to the log, in one write.</summary>
+    /// <exception cref="IOException">There is no room for it.</exception>
     public void Log(TrainingProgress progress)
     {
         var line = new JsonObject { ["step"] = progress.Step, ["learning_rate"] = progress.LearningRate };
@@ -123,8 +124,15 @@ internal sealed class RunFolder : IDisposable
             line["spectral_distance"] = distance;
         }
 
-        log!.Write(line.ToJsonString() + "\n");
-        log.Flush();
+        try
+        {
+            log!.Write(Encoding.UTF8.GetBytes(line.ToJsonString() + "\n"));
+        }
+        catch (Exception error) when (error is IOException or ArgumentOutOfRangeException)
+        {
+            // An argument out of range is what .NET makes of a file beyond what a limit on files allows.
+            throw new IOException($"{LogPath} cannot be written: {error.Message.TrimEnd('.')}. Make room on the disk and continue with --resume.", error);
+        }
     }
 
     public void Dispose()
