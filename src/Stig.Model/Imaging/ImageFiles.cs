@@ -73,7 +73,7 @@ public static class ImageFiles
         return found;
     }
 
-    /// <summary>A file's name as it stands in messages of one line: control characters, line feeds among them, as \n or \uXXXX.</summary>
+    /// <summary>A file's name as it stands in messages of one line: control characters, line feeds among them, as \n, or \u and four digits.</summary>
     /// <param name="path">The name.</param>
     public static string Printable(string path)
     {
