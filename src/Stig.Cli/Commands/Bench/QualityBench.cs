@@ -20,6 +20,7 @@ internal static class QualityBench
     private const string Input = "input";
     private const string FilterRow = "filter";
     private const string WidenedRow = "filter, bands widened";
+    private const string ClosedFormRow = "default, closed form alone";
     private const string RealRow = "real against real";
 
     public static Command Create(Terminal terminal)
@@ -125,9 +126,10 @@ internal static class QualityBench
                 }
 
                 Row(Input, judgedFakes, null);
-                Refine(FilterRow, Train(Preset.Filter, fold, size, 1));
+                Refine(FilterRow, Train(Preset.Filter, fold, size, seed: null));
                 BandWidening widening = new(size, fitted, Images(Half(fakes, parity)));
                 Row(WidenedRow, [.. judgedFakes.Select(widening.Refine)], [.. judgedReals.Select(widening.Refine)]);
+                Refine(ClosedFormRow, Train(Preset.Default, fold, size, seed: null));
                 foreach (long seed in seeds)
                 {
                     string model = Train(Preset.Default, fold, size, seed);
@@ -151,24 +153,25 @@ internal static class QualityBench
             folds.Add(fold);
         }
 
-        private string Train(Preset preset, string fold, int size, long seed)
+        // Without a seed the run ends before its first step.
+        private string Train(Preset preset, string fold, int size, long? seed)
         {
-            string name = preset == Preset.Filter ? "model-filter" : $"model-default-{seed}";
-            terminal.Line($"{fold}: training {preset.ToString().ToLowerInvariant()}, seed {seed}");
+            string name = $"{preset.ToString().ToLowerInvariant()}{(seed is null ? "" : $"-{seed}")}";
+            terminal.Line($"{fold}: training {name}");
             Stopwatch clock = Stopwatch.StartNew();
             TrainingResult result = TrainingRun.Run(new TrainingRunOptions
             {
                 RealFolder = Path.Combine(fold, "real"),
                 FakeFolder = Path.Combine(fold, "fake"),
-                OutputFolder = Path.Combine(fold, name),
-                Training = TrainingOptions.For(preset) with { Size = size, Width = width, Steps = steps, Seed = seed },
+                OutputFolder = Path.Combine(fold, $"model-{name}"),
+                Training = TrainingOptions.For(preset) with { Size = size, Width = width, Steps = steps, Seed = seed ?? 1 },
                 Crop = CropMode.Center,
                 Validation = 0,
                 Interval = steps,
                 Device = device,
                 Warn = terminal.Warn,
-            });
-            times.Append(CultureInfo.InvariantCulture, $"{fold[^1]}/{name[6..]} {clock.Elapsed.TotalSeconds:F0} s, ");
+            }, new CancellationToken(canceled: seed is null));
+            times.Append(CultureInfo.InvariantCulture, $"{fold[^1]}/{name} {clock.Elapsed.TotalSeconds:F0} s, ");
             return result.LastCheckpoint;
         }
 
