@@ -34,7 +34,7 @@ internal static class CudaConvolution
 
         CudaTensorStore.Entry entry = program.Entry(weightsValue);
         CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
-        PackedWeights packed = program.Share(("weights", entry, inputChannels, outputChannels), () =>
+        PackedWeights packed = program.Share(("weights", entry, biasEntry, inputChannels, outputChannels), () =>
         {
             var made = new PackedWeights(io, weights, entry, biasEntry, inputChannels, outputChannels);
             program.BeforeRun(made.Refresh);
