@@ -106,6 +106,19 @@ internal static class CudaConvolution
         return actions;
     }
 
+    /// <summary>Refuses maps that cuDNN cannot address.</summary>
+    /// <exception cref="DeviceLimitException">A map of a convolution spans 2^31 elements or more.</exception>
+    public static void CheckLimits(IEnumerable<Node> nodes, CudaLayout layout)
+    {
+        foreach (Node node in nodes.Where(node => node.Operation is Conv2d))
+        {
+            foreach (Shape shape in (Shape[])[node.Inputs[0].Shape, node.Outputs[0].Shape])
+            {
+                DnnTensor.CheckLimit(shape.N, shape.C, shape.H, shape.W, layout.PaddedChannels(shape.C));
+            }
+        }
+    }
+
     private sealed record Prepared(DnnShape Shape, ConvolutionMethod Method, long Workspace);
 
     private static long Align(long bytes) => (bytes + 255) / 256 * 256;
