@@ -130,19 +130,13 @@ static int Bundle()
         here=$(cd "$(dirname "$0")" && pwd)
         LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "$here/stig" "$@"
         """);
-    Script(Path.Combine(folder, "gpu-check"), """
-        #!/bin/sh
-        # Proves the first GPU of this machine: what is there, then every operation against a plain computation.
-        here=$(cd "$(dirname "$0")" && pwd)
-        "$here/run" doctor
-        exec "$here/run" selftest --device "${1:-cuda:0}"
-        """);
+    CopyProgram("deploy/gpu-check", Path.Combine(folder, "gpu-check"));
 
     // The comparison with PyTorch, for machines that have it.
     Directory.CreateDirectory(Path.Combine(folder, "peers"));
     foreach (string file in (string[])["generator.py", "run"])
     {
-        File.Copy($"bench/peers/{file}", Path.Combine(folder, "peers", file), overwrite: true);
+        CopyProgram($"bench/peers/{file}", Path.Combine(folder, "peers", file));
     }
 
     Heading("archive");
@@ -183,6 +177,17 @@ static int Sanitize()
 static void Script(string path, string text)
 {
     File.WriteAllText(path, text + "\n");
+    MakeExecutable(path);
+}
+
+static void CopyProgram(string from, string to)
+{
+    File.Copy(from, to, overwrite: true);
+    MakeExecutable(to);
+}
+
+static void MakeExecutable(string path)
+{
     if (!OperatingSystem.IsWindows())
     {
         File.SetUnixFileMode(path, (UnixFileMode)0b111_101_101);

@@ -7,6 +7,7 @@ and the image are random: they change nothing about the time.
 """
 import argparse
 import json
+import os
 import resource
 import time
 
@@ -135,22 +136,29 @@ def main():
     torch.manual_seed(1)
     image = torch.rand(1, 3, args.size, args.size, device=device)
     results = []
+
+    def write(complete):
+        """What has been measured so far, so that a run that is stopped has not been for nothing."""
+        if args.json:
+            peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            with open(args.json + ".new", "w", encoding="utf-8") as file:
+                json.dump({"torch": torch.__version__, "device": args.device, "threads": torch.get_num_threads(), "width": args.width,
+                           "size": args.size, "peak": peak, "complete": complete, "variants": results}, file, indent=1)
+            os.replace(args.json + ".new", args.json)
+
     with torch.inference_mode():
         for name, prepare in variants(device, args.width, image):
             if args.only not in name:
                 continue
             try:
                 seconds = measure(device, args.runs, prepare())
-            except (RuntimeError, NotImplementedError) as error:
-                print(f"{name:28} not possible here: {str(error).splitlines()[0]}", flush=True)
+            except (RuntimeError, NotImplementedError, AssertionError, ImportError) as error:
+                print(f"{name:28} not possible here: {(str(error).splitlines() or [type(error).__name__])[0]}", flush=True)
                 continue
             results.append({"name": name, "median": seconds[len(seconds) // 2], "least": seconds[0], "runs": len(seconds)})
             print(f"{name:28} {results[-1]['median']:.4f} s (least {seconds[0]:.4f} s)", flush=True)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump({"torch": torch.__version__, "device": args.device, "threads": torch.get_num_threads(), "width": args.width,
-                       "size": args.size, "peak": peak, "variants": results}, file, indent=1)
+            write(complete=False)
+    write(complete=True)
 
 
 if __name__ == "__main__":

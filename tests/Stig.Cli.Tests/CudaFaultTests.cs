@@ -101,6 +101,34 @@ public sealed class CudaFaultTests(Workspace workspace)
         Assert.Equal(Directory.GetFiles(workspace.Fake).Length, Directory.GetFiles(Output, "*.png", SearchOption.AllDirectories).Length);
     }
 
+    [Fact]
+    public void An_image_whose_maps_the_libraries_cannot_address_fails_alone()
+    {
+        // cuDNN takes tensors below 2^31 elements. The widest map of a network of width 64 has 384 channels: 384 x 2368 x 2368 is above, which
+        // is noticed before there is not enough memory for them.
+        CliRun training = CliRun.Of("train", "--device", "cpu", "--real", workspace.Real, "--fake", workspace.Fake, "--out", Path.Combine(folder, "run"),
+            "--preset", "official", "--size", "32", "--width", "64", "--steps", "1", "--validate", "0");
+        Assert.True(training.Code == ExitCode.Success, training.Error);
+        string large = Path.Combine(folder, "large.png");
+        ImageCodec.Save(large, new RgbImage(2368, 2368, new byte[3 * 2368 * 2368]));
+        string also = Path.Combine(folder, "also.png");
+        File.Copy(large, also);
+        CliRun run = Run(Libraries(), [],
+        [
+            "refine", "--model", Path.Combine(folder, "run", "last.safetensors"), "--out", Output, "--device", "cuda:0", "--precision", "bf16",
+            "--batch", "2", large, also, workspace.Fake,
+        ]);
+
+        Assert.True(run.Code == ExitCode.SomeFailed, run.Output + run.Error);
+        Assert.Single(run.ErrorLines, line => line.Contains("cuda:0 cannot address 2 images of 2368 x 2368 at once; going on with 1", StringComparison.Ordinal));
+        Assert.All((string[])[large, also], path =>
+        {
+            string line = Assert.Single(run.ErrorLines, line => line.Contains(path, StringComparison.Ordinal));
+            Assert.Contains("cannot address maps of 2368 x 2368 pixels. Scale it down, or use --device cpu.", line, StringComparison.Ordinal);
+        });
+        Assert.Equal(Directory.GetFiles(workspace.Fake).Length, Directory.GetFiles(Output, "*.png", SearchOption.AllDirectories).Length);
+    }
+
     [Theory]
     [InlineData("CUDASIM_FAIL_LAUNCH", "CUDA_ERROR_LAUNCH_FAILED (719)")]
     [InlineData("CUDASIM_LOSE_DEVICE", "CUDA_ERROR_DEVICE_UNAVAILABLE (46)")]

@@ -50,6 +50,14 @@ public sealed class DeviceOutOfMemoryException : CudaException
 }
 
 /// <summary>
+/// A tensor is larger than a library can address, whatever memory there is. A smaller batch or a smaller image may do.
+/// </summary>
+public sealed class DeviceLimitException : CudaException
+{
+    internal DeviceLimitException(string message) : base(message, default) { }
+}
+
+/// <summary>
 /// The context is lost: a kernel faulted or the device went away. Every later call on the device fails the same way in this
 /// process; only a new process can use it again.
 /// </summary>

@@ -11,6 +11,9 @@ public enum LaneFault
 
     /// <summary>The device has too little memory for this image alone.</summary>
     OutOfMemory,
+
+    /// <summary>The device's libraries cannot address an image of this size, whatever its memory.</summary>
+    TooLarge,
 }
 
 /// <summary>What became of one image of a batch on a device.</summary>

@@ -606,10 +606,18 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         private static RefineOutcome Faulty(RefineOutcome outcome, LaneFault fault) => outcome with
         {
             Status = RefineStatus.Failed,
-            Cause = fault == LaneFault.OutOfMemory ? RefineCause.Memory : RefineCause.NotFinite,
-            Error = fault == LaneFault.OutOfMemory
-                ? $"{outcome.Item.Place ?? outcome.Item.Name}: the device has too little memory for {outcome.Width} x {outcome.Height} pixels. Scale it down, or use --device cpu."
-                : $"{outcome.Item.Place ?? outcome.Item.Name}: the refined image holds numbers that are not finite. Check the model with another image.",
+            Cause = fault switch
+            {
+                LaneFault.OutOfMemory => RefineCause.Memory,
+                LaneFault.TooLarge => RefineCause.Size,
+                _ => RefineCause.NotFinite,
+            },
+            Error = (outcome.Item.Place ?? outcome.Item.Name) + fault switch
+            {
+                LaneFault.OutOfMemory => $": the device has too little memory for {outcome.Width} x {outcome.Height} pixels. Scale it down, or use --device cpu.",
+                LaneFault.TooLarge => $": the device's libraries cannot address maps of {outcome.Width} x {outcome.Height} pixels. Scale it down, or use --device cpu.",
+                _ => ": the refined image holds numbers that are not finite. Check the model with another image.",
+            },
         };
 
         private static double Seconds(long ticks) => (double)ticks / Stopwatch.Frequency;

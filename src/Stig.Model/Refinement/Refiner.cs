@@ -254,16 +254,20 @@ public sealed class Refiner : IImageRefiner
                 start += used;
                 again = false;
             }
-            catch (Exception error) when (IsOutOfMemory(error))
+            catch (Exception error) when (IsOutOfMemory(error) || error is DeviceLimitException)
             {
+                bool tooLarge = error is DeviceLimitException;
+
                 // Programs of other sizes hold memory too; without them even one image may fit that did not.
                 Forget();
                 if (planned > 1)
                 {
                     limits[(height, width)] = planned / 2;
-                    options.Warn?.Invoke($"{Device} has too little memory for {planned} images of {width} x {height}; going on with {planned / 2}.");
+                    options.Warn?.Invoke(tooLarge
+                        ? $"{Device} cannot address {planned} images of {width} x {height} at once; going on with {planned / 2}."
+                        : $"{Device} has too little memory for {planned} images of {width} x {height}; going on with {planned / 2}.");
                 }
-                else if (!again)
+                else if (!again && !tooLarge)
                 {
                     again = true;
                 }
@@ -275,7 +279,7 @@ public sealed class Refiner : IImageRefiner
                     }
 
                     again = false;
-                    lanes[start++] = new(LaneFault.OutOfMemory, $"{Device} {Arithmetic} 1x{Channels}x{height}x{width}", false);
+                    lanes[start++] = new(tooLarge ? LaneFault.TooLarge : LaneFault.OutOfMemory, $"{Device} {Arithmetic} 1x{Channels}x{height}x{width}", false);
                 }
             }
         }

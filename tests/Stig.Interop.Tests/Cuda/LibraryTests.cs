@@ -72,7 +72,7 @@ public sealed class LibraryTests
     public void A_plan_that_is_too_large_is_refused_before_the_library_sees_it()
     {
         using CudaContext context = CudaMachine.Open();
-        Assert.Throws<ArgumentOutOfRangeException>(() => FftPlan.Create(context, FftType.ComplexToComplex, 65536, 32768, 1));
+        Assert.Throws<DeviceLimitException>(() => FftPlan.Create(context, FftType.ComplexToComplex, 65536, 32768, 1));
     }
 
     [Theory]
@@ -248,9 +248,12 @@ public sealed class LibraryTests
     {
         using CudaContext context = CudaMachine.Open();
         CudaMachine.Require(CudaLibrary.Dnn);
-        ArgumentOutOfRangeException failure = Assert.Throws<ArgumentOutOfRangeException>(
-            () => DnnTensor.Create(context, DnnDataType.Float32, 1, 64, 65536, 1024, 64));
+        DeviceLimitException failure = Assert.Throws<DeviceLimitException>(() => DnnTensor.Create(context, DnnDataType.Float32, 1, 64, 65536, 1024, 64));
         Assert.Contains("below 2^31", failure.Message, StringComparison.Ordinal);
+
+        // The extents of one image fit, those of all do not: the library counts all. One element less does.
+        Assert.Throws<DeviceLimitException>(() => DnnTensor.Create(context, DnnDataType.Float32, 2, 64, 16384, 1024, 64));
+        DnnTensor.Create(context, DnnDataType.Float32, 1, 1, 1, int.MaxValue, 1).Dispose();
     }
 
     [Fact]

@@ -23,16 +23,18 @@ public sealed class CudaExecutorTests
     private static readonly ModelArchitecture Official = new(Preset.Official, Size, 8, NormalizationMode.Batch);
 
     [Theory]
-    [InlineData(Preset.Default, Precision.F32, 2e-4)]
-    [InlineData(Preset.Official, Precision.F32, 2e-4)]
-    [InlineData(Preset.Default, Precision.Bf16, 0.1)]
-    public void Refinement_matches_the_CPU(Preset preset, Precision precision, double tolerance)
+    [InlineData(Preset.Default, Precision.F32, 32, 2e-4)]
+    [InlineData(Preset.Default, Precision.F32, 48, 2e-4)]
+    [InlineData(Preset.Official, Precision.F32, 32, 2e-4)]
+    [InlineData(Preset.Official, Precision.F32, 48, 2e-4)]
+    [InlineData(Preset.Default, Precision.Bf16, 32, 0.1)]
+    public void Refinement_matches_the_CPU(Preset preset, Precision precision, int size, double tolerance)
     {
         // float32: thirty convolutions and normalisations of random weights amplify roundings to about 1e-5 of the range; bfloat16 rounds every
         // feature map to 2^-9, and the spectrum's exponential turns that into a few hundredths where pixels are bright.
         SimulatedCuda.Require();
-        ModelArchitecture architecture = preset == Preset.Default ? Filtered : Official;
-        float[] images = Images(2);
+        ModelArchitecture architecture = (preset == Preset.Default ? Filtered : Official) with { Size = size };
+        float[] images = Images(2, size);
         float[] expected = Refine(new CpuExecutor(), architecture, images, 2);
         float[] actual = Refine(new CudaExecutor(0, precision), architecture, images, 2);
 
@@ -98,6 +100,37 @@ public sealed class CudaExecutorTests
     }
 
     [Fact]
+    public void Convolutions_with_the_same_weights_have_each_its_own_bias()
+    {
+        // Centre taps of one: the result is the image with the bias added, exactly.
+        SimulatedCuda.Require();
+        using var executor = new CudaExecutor(0);
+        using TensorStore store = executor.CreateStore();
+        float[] taps = new float[4 * 4 * 9];
+        for (int channel = 0; channel < 4; channel++)
+        {
+            taps[(((channel * 4) + channel) * 9) + 4] = 1;
+        }
+
+        store.Create("weights", new Shape(4, 4, 3, 3), taps);
+        store.Create("first", new Shape(4), [1, 2, 3, 4]);
+        store.Create("second", new Shape(4), [10, 20, 30, 40]);
+        var graph = new Graph();
+        Value x = graph.Input("x", TensorType.Float(1, 4, 3, 5));
+        Value[] outputs = [.. new[] { "first", "second", "" }.Select(bias => graph.Output($"with {bias}", graph.AsPlain(graph.Conv2d(
+            graph.AsFeatures(x), graph.Parameter("weights", new Shape(4, 4, 3, 3)), bias.Length == 0 ? null : graph.Parameter(bias, new Shape(4)), 1, 1))))];
+        using Stig.Model.Execution.Program program = executor.Compile(graph, store);
+        float[] image = [.. Enumerable.Range(0, 60).Select(i => (float)i)];
+        program.Write<float>(x, image);
+        program.Run();
+
+        foreach ((int scale, Value output) in new[] { 1, 10, 0 }.Zip(outputs))
+        {
+            Assert.Equal(image.Select((value, i) => value + (scale * ((i / 15) + 1))), program.Read(output));
+        }
+    }
+
+    [Fact]
     public void Training_operations_are_refused_by_name()
     {
         SimulatedCuda.Require();
@@ -131,7 +164,7 @@ public sealed class CudaExecutorTests
     private static Graph Build(ModelArchitecture architecture, int count, out Value input, out Value output)
     {
         var graph = new Graph();
-        input = graph.Input("images", TensorType.Float(count, 3, Size, Size));
+        input = graph.Input("images", TensorType.Float(count, 3, architecture.Size, architecture.Size));
         output = graph.Output("refined", RefineGraph.Build(graph, architecture, input, OutputRange.Clamp));
         return graph;
     }
@@ -154,9 +187,9 @@ public sealed class CudaExecutorTests
         return store;
     }
 
-    private static float[] Images(int count)
+    private static float[] Images(int count, int size = Size)
     {
         var random = new CounterRandom(11, "images");
-        return [.. Enumerable.Range(0, count * 3 * Size * Size).Select(i => (float)random.Uniform(i))];
+        return [.. Enumerable.Range(0, count * 3 * size * size).Select(i => (float)random.Uniform(i))];
     }
 }

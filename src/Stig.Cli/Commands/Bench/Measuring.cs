@@ -49,7 +49,7 @@ internal sealed record TimeReport(double Median, double Least, int Runs)
     }
 
     public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{Median:F3} s (least {Least:F3} s, {Runs} runs)");
+        string.Create(CultureInfo.InvariantCulture, $"{Median:F4} s (least {Least:F4} s, {Runs} runs)");
 }
 
 /// <summary>Memory, in bytes.</summary>

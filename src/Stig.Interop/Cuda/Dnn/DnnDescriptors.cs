@@ -30,9 +30,6 @@ internal abstract class DnnDescriptor : CudaResource
     /// <summary>The native descriptor, disposed or not.</summary>
     private protected nint Raw => handle;
 
-    private protected static int Int(long value, string what) => value is >= 0 and <= int.MaxValue
-        ? (int)value
-        : throw new ArgumentOutOfRangeException(nameof(value), $"cuDNN's descriptors hold extents and strides below 2^31; {what} is {value}.");
 
     private protected static void Note(CudaContext context, DnnStatus status, string function)
     {
@@ -57,19 +54,20 @@ internal sealed unsafe class DnnTensor : DnnDescriptor
     /// <param name="w">Columns.</param>
     /// <param name="pixelStride">Elements between pixels: the channels of the tensor that holds these.</param>
     /// <exception cref="ArgumentOutOfRangeException">A stride does not fit into 31 bits.</exception>
+    /// <exception cref="DeviceLimitException">It spans 2^31 elements or more.</exception>
     /// <exception cref="CudaException">cuDNN refuses the extents.</exception>
-    internal static DnnTensor Create(CudaContext context, DnnDataType type, long n, long c, long h, long w, long pixelStride)
+    internal static DnnTensor Create(CudaContext context, DnnDataType type, int n, int c, int h, int w, long pixelStride)
     {
         string text = $"{type} {n} x {c} x {h} x {w}, pixel stride {pixelStride}";
-        int strideN = Int(h * w * pixelStride, "the stride between images");
+        CheckLimit(n, c, h, w, pixelStride);
+        int pixel = (int)pixelStride;
         nint handle;
         Check(cudnnCreateTensorDescriptor(&handle));
         try
         {
             Check(
                 cudnnSetTensor4dDescriptorEx(
-                    handle, type, Int(n, "n"), Int(c, "c"), Int(h, "h"), Int(w, "w"), strideN, 1, Int(w * pixelStride, "the stride between rows"),
-                    Int(pixelStride, "the stride between pixels")),
+                    handle, type, n, c, h, w, h * w * pixel, 1, w * pixel, pixel),
                 $"{text}");
             return new DnnTensor(context, handle, text);
         }
@@ -77,6 +75,18 @@ internal sealed unsafe class DnnTensor : DnnDescriptor
         {
             Note(context, cudnnDestroyTensorDescriptor(handle), nameof(cudnnDestroyTensorDescriptor));
             throw;
+        }
+    }
+
+    /// <summary>Refuses a tensor that no descriptor can hold, before memory is allocated for it.</summary>
+    /// <exception cref="DeviceLimitException">It spans 2^31 elements or more.</exception>
+    internal static void CheckLimit(int n, int c, int h, int w, long pixelStride)
+    {
+        long elements = (long)n * h * w * pixelStride;
+        if (elements > int.MaxValue)
+        {
+            throw new DeviceLimitException(
+                $"cuDNN takes tensors below 2^31 elements; {n} x {c} x {h} x {w} with {pixelStride} a pixel are {elements}. Take fewer or smaller images, or --device cpu.");
         }
     }
 

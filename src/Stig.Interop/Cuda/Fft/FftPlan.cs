@@ -44,6 +44,7 @@ internal sealed unsafe class FftPlan : CudaResource
     /// <param name="width">Columns, at least 1.</param>
     /// <param name="batch">Transforms in one execution, at least 1; batch * height * width below 2^31.</param>
     /// <exception cref="CudaUnavailableException">cuFFT is missing.</exception>
+    /// <exception cref="DeviceLimitException">There are 2^31 elements or more.</exception>
     /// <exception cref="DeviceOutOfMemoryException">cuFFT has no room for its tables.</exception>
     /// <exception cref="CudaException">cuFFT refuses the sizes.</exception>
     internal static FftPlan Create(CudaContext context, FftType type, int height, int width, int batch)
@@ -53,7 +54,8 @@ internal sealed unsafe class FftPlan : CudaResource
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         if ((long)height * width > int.MaxValue / batch)
         {
-            throw new ArgumentOutOfRangeException(nameof(batch), $"cuFFT plans of 2^31 elements or more are not supported: {batch} transforms of {height} x {width}.");
+            throw new DeviceLimitException(
+                $"cuFFT plans below 2^31 elements are supported; {batch} transforms of {height} x {width} have more. Take fewer or smaller images, or --device cpu.");
         }
 
         using CudaContext.Scope scope = context.Use();

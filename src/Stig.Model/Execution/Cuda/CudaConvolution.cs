@@ -34,7 +34,7 @@ internal static class CudaConvolution
 
         CudaTensorStore.Entry entry = program.Entry(weightsValue);
         CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
-        PackedWeights packed = program.Share(("weights", entry, inputChannels, outputChannels), () =>
+        PackedWeights packed = program.Share(("weights", entry, biasEntry, inputChannels, outputChannels), () =>
         {
             var made = new PackedWeights(io, weights, entry, biasEntry, inputChannels, outputChannels);
             program.BeforeRun(made.Refresh);
@@ -104,6 +104,19 @@ internal static class CudaConvolution
         }
 
         return actions;
+    }
+
+    /// <summary>Refuses maps that cuDNN cannot address.</summary>
+    /// <exception cref="DeviceLimitException">A map of a convolution spans 2^31 elements or more.</exception>
+    public static void CheckLimits(IEnumerable<Node> nodes, CudaLayout layout)
+    {
+        foreach (Node node in nodes.Where(node => node.Operation is Conv2d))
+        {
+            foreach (Shape shape in (Shape[])[node.Inputs[0].Shape, node.Outputs[0].Shape])
+            {
+                DnnTensor.CheckLimit(shape.N, shape.C, shape.H, shape.W, layout.PaddedChannels(shape.C));
+            }
+        }
     }
 
     private sealed record Prepared(DnnShape Shape, ConvolutionMethod Method, long Workspace);

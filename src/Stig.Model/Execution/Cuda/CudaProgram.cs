@@ -37,6 +37,7 @@ internal sealed class CudaProgram : Program
         layout = new CudaLayout(executor.Precision);
         Graph fused = CudaFusion.Fuse(graph, out images);
         Plan = MemoryPlan.Create(fused, layout);
+        CudaConvolution.CheckLimits(Plan.Nodes, layout);
         try
         {
             arena = Allocate(Plan.ArenaBytes);
