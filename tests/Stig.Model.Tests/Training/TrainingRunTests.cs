@@ -49,6 +49,19 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void A_checkpoint_corrects_the_map_of_levels_and_no_other_part_of_the_closed_form()
+    {
+        using var executor = new Execution.Cpu.CpuExecutor();
+        using Execution.TensorStore start = executor.CreateStore(), trained = executor.CreateStore();
+        TrainingRunOptions options = synthetic.Options(Preset.Default, "start", steps: 2);
+        Checkpoint.LoadTraining(TrainingRun.Run(options, new CancellationToken(canceled: true)).LastCheckpoint, start);
+        Checkpoint.LoadTraining(TrainingRun.Run(options with { OutputFolder = synthetic["trained"] }).LastCheckpoint, trained);
+
+        Assert.All((string[])["filter", "gate.weight", "gate.mean"], name => Assert.Equal(start.Read(name), trained.Read(name)));
+        Assert.NotEqual(start.Read("levels.offset"), trained.Read("levels.offset"));
+    }
+
+    [Fact]
     public void The_default_preset_starts_as_the_closed_form_exactly()
     {
         // The oracle is the same model without its network.
