@@ -21,7 +21,8 @@ public sealed class MemoryTests(Workspace workspace)
         string run = Path.Combine(workspace.NewFolder(), "run");
         Check($"{steps} steps", Path.Combine(run, "last.safetensors"),
             "train", "--real", workspace.Real, "--fake", workspace.Fake, "--out", run, "--size", "32", "--width", "4", "--steps", $"{steps}",
-            "--validate", "1", "--interval", "20");
+            "--validate", "1", "--interval", $"{Math.Max(20, steps / 100)}",
+            "--threads", "1");
     }
 
     [Fact]
