@@ -20,5 +20,6 @@ internal static class OperationCases
         .. OptimizerCases.All,
         .. PixelCases.All,
         .. ChainCases.All,
+        .. TailCases.All,
     ];
 }

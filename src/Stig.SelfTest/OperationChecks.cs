@@ -40,6 +40,17 @@ internal static class OperationChecks
         return new CaseResult(operation.Name, report.Failures, report.Measurements);
     }
 
+    /// <summary>Runs a case's forward graph once and compares nothing.</summary>
+    public static void RunOnce(Executor executor, OperationCase operation)
+    {
+        var random = new Random(Seed(operation.Name));
+        Tensor[] inputs = [.. operation.Inputs.Select(input => input.Draw(random))];
+        Built built = Build(operation, [.. operation.Inputs.Select(input => input.Type)]);
+        DeclareOutputs(built, built.Outputs.Length);
+        using var run = new Session(executor, built, inputs);
+        _ = run.Execute(built.Outputs);
+    }
+
     /// <summary>Types of the operations that a case exercises, those of its gradient among them.</summary>
     public static IReadOnlySet<Type> OperationTypes(OperationCase operation) =>
         GradientNodes(operation).Select(node => node.Operation.GetType()).ToHashSet();

@@ -31,7 +31,7 @@ internal static class ChainCases
         Residual(16),
         ReadTwice(),
         .. from perImage in new[] { true, false }
-           from channels in new[] { 1, 3, 8 }
+           from channels in new[] { 1, 2, 3, 5, 6, 7, 8 }
            select Normalized(perImage, channels),
         .. from rounding in new[] { PixelRounding.Nearest, PixelRounding.Down }
            select Clamped(rounding),

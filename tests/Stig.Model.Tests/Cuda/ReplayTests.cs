@@ -5,6 +5,7 @@ using Stig.Model.Graphs;
 using Stig.Model.Networks;
 using Stig.Model.Operations;
 using Stig.Model.Refinement;
+using Stig.Model.Tests.Refinement;
 using Stig.Model.Translation;
 using Stig.Tests;
 
@@ -14,6 +15,9 @@ namespace Stig.Model.Tests.Cuda;
 [Collection(OneDeviceTestAtATime.Name)]
 public sealed unsafe class ReplayTests
 {
+    // Besides what a step asks for, the context is made current and let go, which costs no more than writing a variable.
+    private static readonly string[] Bookkeeping = ["cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuCtxSetCurrent", "cuCtxGetCurrent"];
+
     private readonly nint driver;
 
     public ReplayTests()
@@ -47,13 +51,11 @@ public sealed unsafe class ReplayTests
         Call("cudasim_reset_call_counts");
         Step();
 
-        // Besides, the context is made current and let go, which costs no more than writing a variable.
-        string[] bookkeeping = ["cuCtxPushCurrent_v2", "cuCtxPopCurrent_v2", "cuCtxSetCurrent", "cuCtxGetCurrent"];
         Assert.Equal(1, Count("cuMemcpyHtoDAsync_v2"));
         Assert.Equal(1, Count("cuGraphLaunch"));
         Assert.Equal(1, Count("cuMemcpyDtoHAsync_v2"));
         Assert.Equal(1, Count("cuStreamSynchronize"));
-        Assert.Equal(4 + bookkeeping.Sum(Count), Total());
+        Assert.Equal(4 + Bookkeeping.Sum(Count), Total());
         Assert.Equal(handles, LiveFftPlans());
 
         void Step()
@@ -62,6 +64,27 @@ public sealed unsafe class ReplayTests
             program.Run();
             program.Read<byte>(output, result);
         }
+    }
+
+    [Fact]
+    public void A_refined_batch_is_one_upload_one_launch_and_a_download_and_a_wait_for_each_result()
+    {
+        // The results are the images, and the means that show what is not finite.
+        using BatchWorkspace workspace = new();
+        using Refiner refiner = Refiner.Load(workspace.Model, new RefinerOptions { Device = "cuda:0", Batch = 2 });
+        byte[] images = [.. Enumerable.Range(0, 2 * 3 * 32 * 32).Select(i => (byte)(i * 7))];
+        byte[] refined = new byte[images.Length];
+        refiner.Refine(images, refined, 2, 32, 32);
+        refiner.Refine(images, refined, 2, 32, 32);
+        byte[] recorded = [.. refined];
+
+        Call("cudasim_reset_call_counts");
+        refiner.Refine(images, refined, 2, 32, 32);
+
+        Assert.Equal(
+            (1, 1, 2, 2), (Count("cuMemcpyHtoDAsync_v2"), Count("cuGraphLaunch"), Count("cuMemcpyDtoHAsync_v2"), Count("cuStreamSynchronize")));
+        Assert.Equal(6 + Bookkeeping.Sum(Count), Total());
+        Assert.Equal(recorded, refined);
     }
 
     [Fact]

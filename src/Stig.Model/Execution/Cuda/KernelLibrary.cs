@@ -27,6 +27,9 @@ internal sealed class KernelLibrary : IDisposable
     /// <summary>Names of all kernels.</summary>
     public static IReadOnlyCollection<string> Entries => FilesByEntry.Value.Keys;
 
+    /// <summary>Names of those that have been asked for.</summary>
+    public IReadOnlyCollection<string> Loaded => functions.Keys;
+
     /// <summary>The kernel of that name.</summary>
     /// <exception cref="CudaException">The driver refuses its file; the message holds the compiler's log.</exception>
     public CudaFunction Get(string entry)
