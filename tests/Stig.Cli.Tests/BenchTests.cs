@@ -40,6 +40,25 @@ public sealed class BenchTests : IDisposable
         }
     }
 
+    // The parts are those of one job: it can hardly be faster than the slowest of them, and has each image's first output before its end.
+    [Theory]
+    [InlineData("png")]
+    [InlineData("jpeg", "--durable")]
+    [InlineData("webp")]
+    public void The_pipeline_is_measured_beside_its_parts(string format, params string[] options)
+    {
+        CliRun run = CliRun.Of(["bench", "pipeline", "--images", "20", "--size", "48", "--rounds", "1", "--threads", "1", "--format", format, .. options, "--json"]);
+
+        Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
+        using JsonDocument figures = JsonDocument.Parse(run.Output);
+        double Rate(string part) => figures.RootElement.GetProperty(part).GetProperty("rate").GetDouble();
+        Assert.All(["decode", "codec", "files", "pipeline"], part => Assert.True(Rate(part) > 0));
+        Assert.Equal(Rate("pipeline") / Rate("codec"), figures.RootElement.GetProperty("ratio").GetDouble(), 0.01);
+        Assert.InRange(figures.RootElement.GetProperty("first_output_seconds").GetDouble(), 0, 20 / Rate("pipeline"));
+        Assert.Equal(options.Length > 0, figures.RootElement.GetProperty("durable").GetBoolean());
+        Assert.StartsWith(format[..1], figures.RootElement.GetProperty("format").GetString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void What_cannot_be_measured_is_refused_in_one_line()
     {

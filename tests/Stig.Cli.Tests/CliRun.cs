@@ -30,7 +30,9 @@ internal sealed record CliRun(int Code, string Output, string Error)
     /// <param name="watch">Called with the process and each line of its output.</param>
     /// <param name="environment">Variables to set, or to take away where the value is null.</param>
     /// <param name="arguments">Its command line.</param>
-    public static CliRun OfProcess(string program, Action<Process, string>? watch, Dictionary<string, string?> environment, string[] arguments)
+    /// <param name="meanwhile">Called with the process once it runs, for a program that writes little.</param>
+    public static CliRun OfProcess(
+        string program, Action<Process, string>? watch, Dictionary<string, string?> environment, string[] arguments, Action<Process>? meanwhile = null)
     {
         ProcessStartInfo start = new(
             Environment.ProcessPath is string path && Path.GetFileNameWithoutExtension(path) == "dotnet" ? path : "dotnet",
@@ -50,6 +52,7 @@ internal sealed record CliRun(int Code, string Output, string Error)
 
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
+        meanwhile?.Invoke(process);
         List<string> lines = [];
         while (process.StandardOutput.ReadLine() is string line)
         {

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Stig.Model.Imaging;
 using Stig.Tests;
 
@@ -130,23 +132,57 @@ public sealed class CudaFaultTests(Workspace workspace)
     }
 
     [Theory]
-    [InlineData("CUDASIM_FAIL_LAUNCH", "CUDA_ERROR_LAUNCH_FAILED (719)")]
-    [InlineData("CUDASIM_LOSE_DEVICE", "CUDA_ERROR_DEVICE_UNAVAILABLE (46)")]
-    public void A_device_lost_in_mid_run_fails_and_keeps_what_was_done(string fault, string code)
+    [InlineData("CUDASIM_FAIL_LAUNCH", "CUDA_ERROR_LAUNCH_FAILED (719)", "cuda:0")]
+    [InlineData("CUDASIM_LOSE_DEVICE", "CUDA_ERROR_DEVICE_UNAVAILABLE (46)", "cuda:0")]
+    [InlineData("CUDASIM_LOSE_DEVICE", "CUDA_ERROR_DEVICE_UNAVAILABLE (46)", "cuda:all")]
+    public void A_device_lost_in_mid_run_fails_and_the_next_run_goes_on_from_what_was_done(string fault, string code, string device)
     {
         // A filter alone takes 27 operations an image at most; the fault strikes after a few of the 24 images.
-        string images = Path.Combine(folder, "in");
-        SyntheticImages.WriteSet(images, 24, Workspace.Size, seed: 7);
-        string input = Path.Combine(images, "fake");
-        CliRun whole = Refine(Libraries(), [], "cuda:0", Path.Combine(folder, "whole"), "--batch", "1", input);
-        Assert.True(whole.Code == ExitCode.Success, whole.Error);
+        string input = WriteImages(24);
+        SortedDictionary<string, string> whole = Whole(input);
+        const string two = "CUDASIM_DEVICE_COUNT=2";
 
-        CliRun run = Refine(Libraries(), [$"{fault}=60"], "cuda:0", Output, "--batch", "1", input);
+        CliRun run = Refine(Libraries(), [$"{fault}=60", two], device, Output, "--batch", "1", input);
 
         run.AssertFails(ExitCode.Device, code, "lost", "What is finished is kept", "nvidia-smi");
-        string[] kept = [.. Directory.GetFiles(Output, "*.png").Select(path => Path.GetFileName(path))];
-        Assert.InRange(kept.Length, 1, 23);
-        Assert.All(kept, name => Assert.Equal(File.ReadAllBytes(Path.Combine(folder, "whole", name)), File.ReadAllBytes(Path.Combine(Output, name))));
+        SortedDictionary<string, string> kept = Tree(Output);
+        Assert.InRange(kept.Count, 1, 23);
+        Assert.All(kept, file => Assert.Equal(whole[file.Key], file.Value));
+        Assert.Equal(kept.Keys, Refined().Order(StringComparer.Ordinal));
+
+        CliRun next = Refine(Libraries(), [two], device, Output, "--batch", "1", input);
+        Assert.True(next.Code == ExitCode.Success, next.Error);
+        Assert.Contains($"{kept.Count} were there", next.Output, StringComparison.Ordinal);
+        Assert.Equal(whole, Tree(Output));
+        Assert.Equal(whole.Keys, Refined().Order(StringComparer.Ordinal));
+    }
+
+    // The oracle is an undisturbed run. Each kill strikes after some more of the images; where the machine is busy, one may come too late.
+    [Fact]
+    public void Killed_on_a_device_a_job_ends_with_the_files_of_an_undisturbed_one()
+    {
+        string input = WriteImages(60), libraries = Libraries();
+        SortedDictionary<string, string> whole = Whole(input);
+        int killed = 0;
+        foreach (int some in (int[])[1, 9, 22])
+        {
+            CliRun run = Run(libraries, [], Arguments("cuda:0", Output, ["--batch", "4", "--quiet", input]), process =>
+            {
+                while (!process.HasExited && (!Directory.Exists(Output) || Directory.GetFiles(Output, "*.png").Length < some))
+                {
+                    Thread.Yield();
+                }
+
+                process.Kill();
+            });
+            killed += run.Code is ExitCode.Success or ExitCode.NothingToDo ? 0 : 1;
+            Assert.All(Tree(Output).Where(file => !file.Key.StartsWith(".stig-", StringComparison.Ordinal)), file => Assert.Equal(whole[file.Key], file.Value));
+        }
+
+        CliRun last = Refine(libraries, [], "cuda:0", Output, "--batch", "4", input);
+        Assert.Contains(last.Code, (int[])[ExitCode.Success, ExitCode.NothingToDo]);
+        Assert.Equal(whole, Tree(Output));
+        Assert.InRange(killed, 1, 3);
     }
 
     [Fact]
@@ -197,9 +233,47 @@ public sealed class CudaFaultTests(Workspace workspace)
     private CliRun Refine(string libraries, string[]? faults = null, string device = "cuda:0") => Refine(libraries, faults ?? [], device, Output, workspace.Fake);
 
     private CliRun Refine(string libraries, string[] faults, string device, string output, params string[] arguments) =>
-        Run(libraries, faults, ["refine", "--model", workspace.FilterModel, "--out", output, "--device", device, .. arguments]);
+        Run(libraries, faults, Arguments(device, output, arguments));
 
-    private CliRun Run(string libraries, string[] faults, string[] arguments)
+    private string[] Arguments(string device, string output, string[] arguments) =>
+        ["refine", "--model", workspace.FilterModel, "--out", output, "--device", device, .. arguments];
+
+    private string WriteImages(int count)
+    {
+        SyntheticImages.WriteSet(Path.Combine(folder, "in"), count, Workspace.Size, seed: 7);
+        return Path.Combine(folder, "in", "fake");
+    }
+
+    // The outputs of an undisturbed run.
+    private SortedDictionary<string, string> Whole(string input)
+    {
+        string output = Path.Combine(folder, "whole");
+        CliRun whole = Refine(Libraries(), [], "cuda:0", output, "--batch", "1", input);
+        Assert.True(whole.Code == ExitCode.Success, whole.Error);
+        return Tree(output);
+    }
+
+    // Names and contents of all images of a folder, unfinished ones too.
+    private static SortedDictionary<string, string> Tree(string output) => new(
+        Directory.GetFiles(output).Where(path => !Path.GetFileName(path).StartsWith("manifest", StringComparison.Ordinal))
+            .ToDictionary(path => Path.GetFileName(path), path => Convert.ToHexString(File.ReadAllBytes(path))),
+        StringComparer.Ordinal);
+
+    // What the manifest says is refined, each with the content that the output has.
+    private IEnumerable<string> Refined()
+    {
+        foreach (string line in File.ReadLines(Path.Combine(Output, "manifest.jsonl")))
+        {
+            using JsonDocument entry = JsonDocument.Parse(line);
+            string name = entry.RootElement.GetProperty("output").GetString()!;
+            Assert.Equal("refined", entry.RootElement.GetProperty("status").GetString());
+            Assert.Equal(new FileInfo(Path.Combine(Output, name)).Length, entry.RootElement.GetProperty("output_bytes").GetInt64());
+            Assert.StartsWith("cuda:", entry.RootElement.GetProperty("plan").GetString(), StringComparison.Ordinal);
+            yield return name;
+        }
+    }
+
+    private CliRun Run(string libraries, string[] faults, string[] arguments, Action<Process>? meanwhile = null)
     {
         string leaks = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"leaks-{Guid.NewGuid():N}"));
         Dictionary<string, string?> environment = Ambient.ToDictionary(name => name, _ => (string?)null);
@@ -212,10 +286,10 @@ public sealed class CudaFaultTests(Workspace workspace)
             environment[fault[..fault.IndexOf('=')]] = fault[(fault.IndexOf('=') + 1)..];
         }
 
-        CliRun run = CliRun.OfProcess("stig", null, environment, arguments);
+        CliRun run = CliRun.OfProcess("stig", null, environment, arguments, meanwhile);
 
-        // On a lost device nothing can be released; the driver does it when the process ends.
-        bool lost = faults.Any(fault => fault.StartsWith("CUDASIM_FAIL_LAUNCH", StringComparison.Ordinal) || fault.StartsWith("CUDASIM_LOSE", StringComparison.Ordinal));
+        // On a lost device, as by a process that is killed, nothing can be released; the driver does it when the process ends.
+        bool lost = meanwhile is not null || faults.Any(fault => fault.StartsWith("CUDASIM_FAIL_LAUNCH", StringComparison.Ordinal) || fault.StartsWith("CUDASIM_LOSE", StringComparison.Ordinal));
         Assert.True(lost || !File.Exists(leaks), File.Exists(leaks) ? File.ReadAllText(leaks) : "");
         return run;
     }

@@ -44,9 +44,9 @@ internal static class RefineCommand
         Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version in PNG files." };
         Option<long> maxPixels = CommonOptions.Positive(new Option<long>("--max-pixels")
         {
-            Description = "Refuse images that declare more pixels.",
+            Description = "Refuse images that declare more pixels; at most 2^28.",
             HelpName = "N",
-            DefaultValueFactory = _ => ImageCodec.MaxPixels,
+            DefaultValueFactory = _ => new RefineCodec().MaxPixels,
         });
         Option<ExistingOutputs> existing = CommonOptions.Choice<ExistingOutputs>("--existing",
             "Outputs that exist. resume: keep those that the manifest vouches for; skip: keep all; overwrite: keep none; fail: fail.");

@@ -232,7 +232,7 @@ public static class ImageCodec
         if ((long)width * height > maxPixels)
         {
             throw new ImageFormatException($"{name}: declares {width} x {height} pixels, more than the {maxPixels} that are read. " +
-                                           "Scale it down or cut it into parts, or raise the limit.");
+                                           $"Scale it down{(maxPixels < MaxPixels ? ", cut it into parts, or allow more by --max-pixels" : " or cut it into parts")}.");
         }
     }
 

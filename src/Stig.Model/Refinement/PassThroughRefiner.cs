@@ -22,7 +22,11 @@ public sealed class PassThroughRefiner(int batch = 4) : IImageRefiner
     /// <inheritdoc/>
     public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width)
     {
-        images.CopyTo(refined);
+        if (images != refined)
+        {
+            images.CopyTo(refined);
+        }
+
         lanes.Fill(new LaneReport(LaneFault.None, "pass-through", false));
     }
 

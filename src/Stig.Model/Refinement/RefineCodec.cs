@@ -20,8 +20,9 @@ public sealed record RefineCodec
     /// resampled filter, is stated in any case.</summary>
     public bool Stamp { get; init; } = true;
 
-    /// <summary>Images that declare more pixels are refused.</summary>
-    public long MaxPixels { get; init; } = ImageCodec.MaxPixels;
+    /// <summary>Images that declare more pixels are refused, 1..<see cref="ImageCodec.MaxPixels"/>; 2^26 where nothing else is asked for, so
+    /// that a thread which decodes takes less than half a gigabyte.</summary>
+    public long MaxPixels { get; init; } = 1L << 26;
 
     /// <summary>The options that change outputs, as manifests record them.</summary>
     internal string Description =>

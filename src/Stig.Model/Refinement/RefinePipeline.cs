@@ -127,6 +127,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         private readonly int codecThreads;
         private readonly int batch;
         private readonly long maxAge;
+        private readonly int gulp;
         private readonly CancellationToken drain;
         private readonly CancellationTokenSource stopping = new();
         private readonly SemaphoreSlim slots;
@@ -139,6 +140,9 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         private readonly Dictionary<(int Width, int Height), List<Loaded>> groups = [];
         private readonly long started = Stopwatch.GetTimestamp();
         private Task finished = Task.CompletedTask;
+        private int idleCodecs;
+        private int idleDevices;
+        private int released;
         private int decoding;
         private int encoding;
         private int liveDevices;
@@ -163,6 +167,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             batch = devices.Max(device => device.Batch);
             int window = options.Window > 0 ? options.Window : 4 * ((devices.Count * batch) + codecThreads);
             maxAge = 4L * window;
+            gulp = Math.Max(1, window / 4);
             slots = new SemaphoreSlim(window);
         }
 
@@ -190,6 +195,12 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private bool MayDecode => accepted.Count > 0 && !Ending && heldBytes < options.MemoryBytes;
 
+        // What a codec thread waits for: something to encode, something to decode, or the end.
+        private bool CodecMayGoOn => refined.Count > 0 || MayDecode || liveDevices == 0;
+
+        // What a device waits for: a group to compute, or the end.
+        private bool DeviceMayGoOn => Ending || Exhausted || Ready() is not null;
+
         // Nothing comes to the devices any more.
         private bool Exhausted => (fed || Ending) && (accepted.Count == 0 || Ending) && decoding == 0;
 
@@ -212,7 +223,15 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         }
 
         /// <summary>An outcome has been taken over by the caller.</summary>
-        public void Release() => slots.Release();
+        public void Release()
+        {
+            // In gulps, so that the input's thread is not woken for every item.
+            if (++released >= gulp)
+            {
+                slots.Release(released);
+                released = 0;
+            }
+        }
 
         /// <summary>Ends the threads, each after the step at hand.</summary>
         public async ValueTask DisposeAsync()
@@ -335,11 +354,20 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             lock (gate)
             {
                 accepted.Enqueue(item);
-                Monitor.PulseAll(gate);
+                Wake();
             }
         }
 
         private void Give(RefineOutcome outcome) => outcomes.Writer.TryWrite(outcome);
+
+        // Under the lock, after any change: waking costs more than looking whether somebody who waits can go on.
+        private void Wake()
+        {
+            if ((idleCodecs > 0 && CodecMayGoOn) || (idleDevices > 0 && DeviceMayGoOn))
+            {
+                Monitor.PulseAll(gate);
+            }
+        }
 
         private void Code()
         {
@@ -349,24 +377,25 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 RefineItem? toDecode = null;
                 lock (gate)
                 {
-                    while (refined.Count == 0 && !MayDecode)
+                    idleCodecs++;
+                    while (!CodecMayGoOn)
                     {
-                        if (liveDevices == 0)
-                        {
-                            return;
-                        }
-
                         Monitor.Wait(gate);
                     }
 
+                    idleCodecs--;
                     if (refined.TryDequeue(out toEncode))
                     {
                         encoding++;
                     }
-                    else
+                    else if (MayDecode)
                     {
                         toDecode = accepted.Dequeue();
                         decoding++;
+                    }
+                    else
+                    {
+                        return;
                     }
                 }
 
@@ -420,7 +449,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                         group.Add(loaded);
                     }
 
-                    Monitor.PulseAll(gate);
+                    Wake();
                 }
             }
 
@@ -461,7 +490,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 {
                     encoding--;
                     heldBytes -= loaded.Bytes;
-                    Monitor.PulseAll(gate);
+                    Wake();
                 }
             }
 
@@ -495,34 +524,28 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         {
             lock (gate)
             {
-                while (true)
+                idleDevices++;
+                while (!DeviceMayGoOn)
                 {
-                    if (Ending)
-                    {
-                        return null;
-                    }
-
-                    if (Ready() is (int, int) size)
-                    {
-                        List<Loaded> group = groups[size];
-                        if (group.Count <= batch)
-                        {
-                            groups.Remove(size);
-                            return group;
-                        }
-
-                        List<Loaded> first = group[..batch];
-                        group.RemoveRange(0, batch);
-                        return first;
-                    }
-
-                    if (Exhausted)
-                    {
-                        return null;
-                    }
-
                     Monitor.Wait(gate);
                 }
+
+                idleDevices--;
+                if (Ending || Ready() is not (int, int) size)
+                {
+                    return null;
+                }
+
+                List<Loaded> group = groups[size];
+                if (group.Count <= batch)
+                {
+                    groups.Remove(size);
+                    return group;
+                }
+
+                List<Loaded> first = group[..batch];
+                group.RemoveRange(0, batch);
+                return first;
             }
         }
 
@@ -597,7 +620,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     }
                 }
 
-                Monitor.PulseAll(gate);
+                Wake();
             }
 
             failures.ForEach(Give);

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Stig.Model.Checkpoints;
 using Stig.Model.Imaging;
 using Stig.Model.Refinement;
+using Stig.Model.Tests.Imaging;
 using Stig.Tests;
 
 namespace Stig.Model.Tests.Refinement;
@@ -167,11 +168,39 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(strange.Length + 1, progress.Refined);
         Assert.Equal(bad.Length, progress.Causes.Values.Sum());
 
+        // The same name in a list.
+        if (unnamable is not null)
+        {
+            string list = workspace["list"];
+            File.WriteAllBytes(list, [.. System.Text.Encoding.UTF8.GetBytes($"{Path.Combine(workspace.In, strange[1])}\n"), .. unnamable[..^1], (byte)'\n']);
+            string output = workspace["listed"];
+            (List<ManifestEntry> listed, _) = await workspace.RunAsync(
+                [new TestRefiner()], new RefineJobOptions { OutputFolder = output }, new InputOptions { ListFile = list, OutputFolder = output });
+            Assert.Equal(2, listed.Count);
+            ManifestEntry unread = Assert.Single(listed, entry => entry.Status == RefineStatus.Failed);
+            Assert.Equal(RefineCause.Unreadable, unread.Cause);
+            Assert.Contains("latin-\uFFFD.png: cannot be read: its name is not UTF-8", unread.Error, StringComparison.Ordinal);
+        }
+
         // The folder could not be removed with that name in it.
         Assert.True(unnamable is null || Unlink(unnamable) == 0);
 
         // The manifest reads back, names with ends of lines included.
         Assert.Equal(entries.Select(entry => entry.Input), ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl")).Select(entry => entry.Input));
+    }
+
+    // The limit at its default, and at its most, beyond which the message must not offer more of it. The files end with their headers.
+    [Fact]
+    public void An_image_of_too_many_pixels_is_refused_with_the_option_that_allows_more()
+    {
+        string Refused(RefineCodec codec, int width, int height) =>
+            Assert.Throws<RefineItemException>(() => codec.Decode(TestPng.HeaderOnly(width, height), "large.png")).Message;
+        Assert.Contains("more than the 67108864 that are read", Refused(new(), 8193, 8192), StringComparison.Ordinal);
+        Assert.Contains("--max-pixels", Refused(new(), 8193, 8192), StringComparison.Ordinal);
+        Assert.DoesNotContain("pixels", Refused(new() { MaxPixels = 1L << 27 }, 8193, 8192), StringComparison.Ordinal);
+        string most = Refused(new() { MaxPixels = ImageCodec.MaxPixels }, 1 << 15, 1 << 14);
+        Assert.Contains("more than the 268435456 that are read", most, StringComparison.Ordinal);
+        Assert.DoesNotContain("--max-pixels", most, StringComparison.Ordinal);
     }
 
     [Fact]

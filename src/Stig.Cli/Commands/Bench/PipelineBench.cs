@@ -8,17 +8,29 @@ using Stig.Model.Refinement;
 
 namespace Stig.Cli.Commands.Bench;
 
-/// <summary>What the pipeline costs beside decoding and encoding.</summary>
+/// <summary>What the pipeline costs beside decoding and encoding: medians of rounds.</summary>
 /// <param name="Threads">Threads that decoded and encoded.</param>
 /// <param name="Images">Images a round.</param>
 /// <param name="Size">Their height and width in pixels.</param>
+/// <param name="Format">Their format, in and out.</param>
 /// <param name="Durable">Whether outputs were synced to the disk.</param>
-/// <param name="CodecRate">Images a second, decoded and encoded in memory.</param>
-/// <param name="PipelineRate">Images a second through the whole job, its model replaced by a pass-through.</param>
-/// <param name="Ratio">The second over the first: the median of rounds.</param>
-/// <param name="FirstOutputSeconds">From the job's start until its first output is written, the median.</param>
+/// <param name="Decode">Decoding alone, in memory.</param>
+/// <param name="Codec">Decoding and encoding, in memory.</param>
+/// <param name="Files">Reading the input, writing the output under another name and renaming it, alone.</param>
+/// <param name="Pipeline">The whole job, its model replaced by a pass-through.</param>
+/// <param name="Ratio">The rate of the whole job over that of decoding and encoding.</param>
+/// <param name="FirstOutputSeconds">From the job's start until its first output is written.</param>
 internal sealed record PipelineBenchReport(
-    int Threads, int Images, int Size, bool Durable, double CodecRate, double PipelineRate, double Ratio, double FirstOutputSeconds);
+    int Threads, int Images, int Size, string Format, bool Durable,
+    StageReport Decode, StageReport Codec, StageReport Files, StageReport Pipeline, double Ratio, double FirstOutputSeconds);
+
+/// <summary>How fast something went.</summary>
+/// <param name="Rate">Images a second.</param>
+/// <param name="Milliseconds">Processor time an image, to which other programs on the machine add little.</param>
+internal sealed record StageReport(double Rate, double Milliseconds)
+{
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Rate,8:F1} images/s {Milliseconds,8:F3} ms of processor time an image");
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(PipelineBenchReport))]
@@ -33,71 +45,86 @@ internal static class PipelineBench
     {
         Option<int> images = Positive("--images", "Images a round.", 256);
         Option<int> size = Positive("--size", "Height and width of the images in pixels.", 256);
-        Option<int> rounds = Positive("--rounds", "Rounds, each of both measurements.", 3);
+        Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format", "Format of the images, in and out; same: PNG.");
+        Option<int> rounds = Positive("--rounds", "Rounds, each of every measurement.", 3);
         Option<int> threads = CommonOptions.Threads();
         Option<bool> durable = new("--durable") { Description = "Sync outputs to the disk, as refine does when asked." };
         Option<bool> json = CommonOptions.Json();
         StigCommand command = new("pipeline", "What refine costs beside the model: decoding and encoding alone, and the whole job without a model.",
-            "stig bench pipeline", "stig bench pipeline --threads 8 --images 2000")
+            "stig bench pipeline", "stig bench pipeline --threads 8 --images 2000", "stig bench pipeline --format jpeg --size 1024")
         {
-            images, size, rounds, threads, durable, json,
+            images, size, format, rounds, threads, durable, json,
         };
         command.SetAction(async (parsed, cancellation) =>
         {
-            int all = parsed.GetValue(threads) > 0 ? parsed.GetValue(threads) : Environment.ProcessorCount;
-            PipelineBenchReport report = await MeasureAsync(
-                all, parsed.GetValue(images), parsed.GetValue(size), parsed.GetValue(rounds), parsed.GetValue(durable), cancellation);
+            var bench = new Settings(
+                parsed.GetValue(threads) > 0 ? parsed.GetValue(threads) : Environment.ProcessorCount, parsed.GetValue(images), parsed.GetValue(size),
+                new RefineCodec { Format = parsed.GetValue(format) }, parsed.GetValue(rounds), parsed.GetValue(durable));
+            PipelineBenchReport report = await MeasureAsync(bench, cancellation);
             terminal.Line(parsed.GetValue(json)
                 ? JsonSerializer.Serialize(report, PipelineBenchJson.Default.PipelineBenchReport)
                 : string.Create(CultureInfo.InvariantCulture,
-                    $"{report.Size} x {report.Size} PNG in and out, {report.Threads} threads, {report.Images} images a round\n"
-                    + $"decode and encode   {report.CodecRate:F1} images/s\n"
-                    + $"pipeline            {report.PipelineRate:F1} images/s, first output after {report.FirstOutputSeconds:F2} s\n"
-                    + $"ratio               {report.Ratio:F3}"));
+                    $"{report.Size} x {report.Size} {report.Format} in and out, {report.Threads} threads, {report.Images} images a round\n"
+                    + $"decode              {report.Decode}\n"
+                    + $"decode and encode   {report.Codec}\n"
+                    + $"read and write      {report.Files}\n"
+                    + $"pipeline            {report.Pipeline}\n"
+                    + $"ratio               {report.Ratio,8:F3}, first output after {report.FirstOutputSeconds:F2} s"));
             return ExitCode.Success;
         });
         return command;
     }
 
-    private static async Task<PipelineBenchReport> MeasureAsync(
-        int threads, int images, int size, int rounds, bool durable, CancellationToken cancellation)
+    private static async Task<PipelineBenchReport> MeasureAsync(Settings bench, CancellationToken cancellation)
     {
         string folder = Directory.CreateTempSubdirectory("stig-bench-").FullName;
         try
         {
-            string inputs = Path.Combine(folder, "in");
-            byte[][] encoded = new byte[Math.Min(images, Different)][];
-            for (int i = 0; i < images; i++)
+            string inputs = Path.Combine(folder, "in"), extension = ImageFormats.Output(bench.Codec.Format, "image.png").Extension;
+            byte[][] encoded = new byte[Math.Min(bench.Images, Different)][];
+            string[] paths = [.. Enumerable.Range(0, bench.Images).Select(i => Path.Combine(inputs, $"{i:D6}{extension}"))];
+            for (int i = 0; i < bench.Images; i++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                string path = Path.Combine(inputs, $"{i:D6}.png");
                 if (i < encoded.Length)
                 {
-                    ImageCodec.Save(path, SyntheticImages.GanLike(1, i, size));
-                    encoded[i] = File.ReadAllBytes(path);
+                    ImageCodec.Save(paths[i], SyntheticImages.GanLike(1, i, bench.Size));
+                    encoded[i] = File.ReadAllBytes(paths[i]);
                 }
                 else
                 {
-                    File.WriteAllBytes(path, encoded[i % encoded.Length]);
+                    File.WriteAllBytes(paths[i], encoded[i % encoded.Length]);
                 }
             }
 
-            // The first round of both is not counted: code is compiled, files enter the system's cache.
-            List<(double Codec, double Pipeline, double First)> measured = [];
-            for (int round = 0; round <= rounds; round++)
+            // The first round is not counted: code is compiled, files enter the system's cache. Outputs stay until the end: ext4 looks over the
+            // inodes of files deleted lately whenever one is made, which would double the cost of a small image.
+            using var refiner = new PassThroughRefiner();
+            List<(StageReport Decode, StageReport Codec, StageReport Files, StageReport Pipeline, double First)> measured = [];
+            for (int round = 0; round <= bench.Rounds; round++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                double codec = images / CodecSeconds(encoded, images, threads);
-                string output = Path.Combine(folder, $"out-{round}");
-                (double seconds, double first) = await JobSecondsAsync(inputs, output, threads, durable, cancellation).ConfigureAwait(false);
-                Directory.Delete(output, recursive: true);
-                measured.Add((codec, images / seconds, first));
+                string copies = Directory.CreateDirectory(Path.Combine(folder, $"copies-{round}")).FullName, output = Path.Combine(folder, $"out-{round}");
+                StageReport decode = Measure(bench, i => ImageCodec.Decode(encoded[i % encoded.Length], paths[i]));
+                StageReport codec = Measure(bench, i => bench.Codec.Recode(encoded[i % encoded.Length], paths[i], refiner));
+                StageReport files = Measure(bench, i =>
+                {
+                    string copy = Path.Combine(copies, $"{i:D6}");
+                    File.WriteAllBytes($"{copy}.tmp", File.ReadAllBytes(paths[i]));
+                    File.Move($"{copy}.tmp", copy);
+                });
+                double first = 0;
+                StageReport pipeline = await MeasureAsync(
+                    bench, async () => first = await RunJobAsync(bench, inputs, output, cancellation).ConfigureAwait(false)).ConfigureAwait(false);
+                measured.Add((decode, codec, files, pipeline, first));
             }
 
             measured.RemoveAt(0);
-            return new PipelineBenchReport(threads, images, size, durable,
-                Round(Median(measured.Select(round => round.Codec))), Round(Median(measured.Select(round => round.Pipeline))),
-                Round(Median(measured.Select(round => round.Pipeline / round.Codec))), Round(Median(measured.Select(round => round.First))));
+            return new PipelineBenchReport(
+                bench.Threads, bench.Images, bench.Size, extension[1..], bench.Durable,
+                Median(measured.Select(round => round.Decode)), Median(measured.Select(round => round.Codec)),
+                Median(measured.Select(round => round.Files)), Median(measured.Select(round => round.Pipeline)),
+                Median(measured.Select(round => round.Pipeline.Rate / round.Codec.Rate)), Median(measured.Select(round => round.First)));
         }
         finally
         {
@@ -105,53 +132,64 @@ internal static class PipelineBench
         }
     }
 
-    private static double CodecSeconds(byte[][] encoded, int images, int threads)
+    // The same work for every image, on as many threads as the job has for decoding and encoding.
+    private static StageReport Measure(Settings bench, Action<int> work) => MeasureAsync(bench, () =>
     {
-        var codec = new RefineCodec();
-        using var refiner = new PassThroughRefiner();
         int next = -1;
-        Stopwatch clock = Stopwatch.StartNew();
-        Thread[] workers = [.. Enumerable.Range(0, threads).Select(_ => new Thread(() =>
+        Thread[] workers = [.. Enumerable.Range(0, bench.Threads).Select(_ => new Thread(() =>
         {
-            for (int i; (i = Interlocked.Increment(ref next)) < images;)
+            for (int i; (i = Interlocked.Increment(ref next)) < bench.Images;)
             {
-                codec.Recode(encoded[i % encoded.Length], "image.png", refiner);
+                work(i);
             }
         }))];
         Array.ForEach(workers, worker => worker.Start());
         Array.ForEach(workers, worker => worker.Join());
-        return clock.Elapsed.TotalSeconds;
+        return Task.CompletedTask;
+    }).GetAwaiter().GetResult();
+
+    private static async Task<StageReport> MeasureAsync(Settings bench, Func<Task> work)
+    {
+        TimeSpan used = Environment.CpuUsage.TotalTime;
+        Stopwatch clock = Stopwatch.StartNew();
+        await work().ConfigureAwait(false);
+        double seconds = clock.Elapsed.TotalSeconds;
+        return new StageReport(bench.Images / seconds, (Environment.CpuUsage.TotalTime - used).TotalMilliseconds / bench.Images);
     }
 
-    private static async Task<(double Seconds, double First)> JobSecondsAsync(
-        string inputs, string output, int threads, bool durable, CancellationToken cancellation)
+    // The seconds from the start until the first output.
+    private static async Task<double> RunJobAsync(Settings bench, string inputs, string output, CancellationToken cancellation)
     {
         Stopwatch clock = Stopwatch.StartNew();
         double first = 0;
-        InputListing listing = await InputListing.OpenAsync(new InputOptions { Paths = [inputs], OutputFolder = output }, cancellation)
-            .ConfigureAwait(false);
+        InputListing listing = await InputListing.OpenAsync(
+            new InputOptions { Paths = [inputs], OutputFolder = output, Codec = bench.Codec }, cancellation).ConfigureAwait(false);
         using var refiner = new PassThroughRefiner(batch: 8);
         using RefineJob job = RefineJob.Open([refiner], new RefineJobOptions
         {
             OutputFolder = output,
-            Durable = durable,
-            Pipeline = new RefinePipelineOptions { CodecThreads = threads },
+            Durable = bench.Durable,
+            Pipeline = new RefinePipelineOptions { Codec = bench.Codec, CodecThreads = bench.Threads },
         });
         await foreach (ManifestEntry entry in job.RunAsync(listing.ListAsync(cancellation), cancellation).ConfigureAwait(false))
         {
             first = first == 0 ? clock.Elapsed.TotalSeconds : first;
         }
 
-        return (clock.Elapsed.TotalSeconds, first);
+        return first;
+    }
+
+    private static StageReport Median(IEnumerable<StageReport> reports)
+    {
+        StageReport[] all = [.. reports];
+        return new StageReport(Median(all.Select(report => report.Rate)), Median(all.Select(report => report.Milliseconds)));
     }
 
     private static double Median(IEnumerable<double> values)
     {
         double[] sorted = [.. values.Order()];
-        return sorted[sorted.Length / 2];
+        return Math.Round(sorted[sorted.Length / 2], 3);
     }
-
-    private static double Round(double value) => Math.Round(value, 3);
 
     private static Option<int> Positive(string name, string description, int value) => CommonOptions.Positive(new Option<int>(name)
     {
@@ -159,4 +197,6 @@ internal static class PipelineBench
         HelpName = "N",
         DefaultValueFactory = _ => value,
     });
+
+    private sealed record Settings(int Threads, int Images, int Size, RefineCodec Codec, int Rounds, bool Durable);
 }
