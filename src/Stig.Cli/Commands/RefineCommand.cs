@@ -41,7 +41,7 @@ internal static class RefineCommand
             HelpName = "N",
             DefaultValueFactory = _ => 4,
         });
-        Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version in PNG files." };
+        Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version and the model in outputs." };
         Option<long> maxPixels = CommonOptions.Positive(new Option<long>("--max-pixels")
         {
             Description = "Refuse images that declare more pixels; at most 2^28.",
