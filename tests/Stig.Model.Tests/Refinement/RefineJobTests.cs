@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Formats.Tar;
 using System.Runtime.InteropServices;
 using Stig.Model.Checkpoints;
@@ -88,9 +89,15 @@ public sealed class RefineJobTests : IDisposable
     {
         string[] inputs = [.. Enumerable.Range(0, 6).Select(i => workspace.Write($"{i}.png", BatchWorkspace.Png(i)))];
         RefineJobOptions options = new() { OutputFolder = Out };
+
+        // Without compression, so that the changed image has the same size.
+        byte[] Stored(byte value) => ImageCodec.Encode(
+            new RgbImage(8, 8, [.. Enumerable.Repeat(value, 192)]), ImageFormat.Png, new EncodeOptions { PngLevel = 0 }).Bytes;
+        File.WriteAllBytes(inputs[0], Stored(1));
         await workspace.RunAsync([new TestRefiner()], options);
 
-        File.WriteAllBytes(inputs[0], BatchWorkspace.Png(77));
+        File.WriteAllBytes(inputs[0], Stored(2));
+        File.SetLastWriteTimeUtc(inputs[0], DateTime.UtcNow.AddSeconds(10));
         File.SetLastWriteTimeUtc(inputs[1], new DateTime(2001, 2, 3, 4, 5, 6, DateTimeKind.Utc));
         File.Delete(Path.Combine(Out, "2.png"));
         File.AppendAllText(Path.Combine(Out, "3.png"), "x");
@@ -103,6 +110,43 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner { ModelId = "2222222222222222" }], options)).Progress.Skipped);
         RefineJobOptions stampless = options with { Pipeline = new RefinePipelineOptions { Codec = new RefineCodec { Stamp = false } } };
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner()], stampless)).Progress.Refined);
+    }
+
+    // Something writes the file all the time: what is read is refused, unless it happens to be left alone just then, and then it is whole.
+    [Fact]
+    public void An_input_that_changes_while_it_is_read_is_refused()
+    {
+        // Large, so that there is time to write while it is read; two readings in a row must be disturbed.
+        byte[] content = new byte[16 << 20];
+        string path = workspace.Write("busy.png", content);
+        bool end = false;
+        var writer = new Thread(() =>
+        {
+            for (int i = 0; !Volatile.Read(ref end); i++)
+            {
+                File.SetLastWriteTimeUtc(path, DateTime.UnixEpoch.AddSeconds(i));
+            }
+        });
+        writer.Start();
+        bool refused = false;
+        Stopwatch clock = Stopwatch.StartNew();
+        while (!refused && clock.Elapsed < TimeSpan.FromSeconds(30))
+        {
+            try
+            {
+                Assert.Equal(content.Length, InputReader.Read(path, 1 << 20).Content.Length);
+            }
+            catch (RefineItemException error)
+            {
+                Assert.Equal(RefineCause.Changed, error.Cause);
+                Assert.Contains(path, error.Message, StringComparison.Ordinal);
+                refused = true;
+            }
+        }
+
+        Volatile.Write(ref end, true);
+        writer.Join();
+        Assert.True(refused);
     }
 
     [Fact]
