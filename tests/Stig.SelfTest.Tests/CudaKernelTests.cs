@@ -1,6 +1,9 @@
 using Stig.Interop.Cuda;
 using Stig.Model.Execution;
+using Stig.Model.Execution.Cpu;
 using Stig.Model.Execution.Cuda;
+using Stig.Model.Graphs;
+using Stig.Model.Operations;
 using Stig.Tests;
 
 namespace Stig.SelfTest.Tests;
@@ -28,6 +31,53 @@ public sealed class CudaKernelTests
         }
 
         Assert.Equal(Unused, KernelLibrary.Entries.Except(reached).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(7)]
+    [InlineData(16)]
+    public void What_is_not_a_number_reaches_the_results_as_on_the_processor(int channels)
+    {
+        // Oracle: where the CPU executor's results are not a number; of the pooled map, the windows that have one. A kernel that lost one
+        // would hide a broken model.
+        const int Pooled = 6;
+        SimulatedCuda.Require();
+        float[] values = [.. Enumerable.Range(0, channels * 24).Select(i => i % 11 == 0 ? float.NaN : MathF.Sin(i))];
+        bool[][] expected = Run(new CpuExecutor());
+        expected[Pooled] = [.. Enumerable.Range(0, channels * 6).Select(i =>
+        {
+            int corner = (24 * (i / 6)) + (12 * (i % 6 / 3)) + (2 * (i % 3));
+            return new[] { 0, 1, 6, 7 }.Any(offset => float.IsNaN(values[corner + offset]));
+        })];
+        bool[][] actual = Run(new CudaExecutor(0));
+        Assert.Equal(expected, actual);
+        Assert.All(actual, positions => Assert.Contains(true, positions));
+
+        bool[][] Run(Executor executor)
+        {
+            using (executor)
+            using (TensorStore store = executor.CreateStore())
+            {
+                var graph = new Graph();
+                Value input = graph.Input("x", TensorType.Float(1, channels, 4, 6));
+                Value x = graph.AsFeatures(input);
+                Value[] results =
+                [
+                    graph.Affine(x, 2, 1), graph.Add(x, x), graph.Relu(x), graph.LeakyRelu(x, 0.2f), graph.Sigmoid(x), graph.UnitClamp(x), graph.MaxPool2x2(x),
+                    graph.Relu(graph.Add(graph.Affine(x, 2), x)),
+                ];
+                foreach ((int index, Value result) in results.Index())
+                {
+                    graph.Output($"{index}", result);
+                }
+
+                using Model.Execution.Program program = executor.Compile(graph, store);
+                program.Write<float>(input, values);
+                program.Run();
+                return [.. results.Select(result => program.Read(result).Select(float.IsNaN).ToArray())];
+            }
+        }
     }
 
     [Theory]
