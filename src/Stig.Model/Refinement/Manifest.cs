@@ -29,13 +29,13 @@ public sealed record ManifestEntry
     /// <summary>When the input was last changed, as its file system said before it was read (UTC).</summary>
     public DateTime? InputModified { get; init; }
 
-    /// <summary>XXH64 of the input, hexadecimal.</summary>
+    /// <summary>XXH3 of the input, hexadecimal.</summary>
     public string? InputHash { get; init; }
 
     /// <summary>Bytes of the output.</summary>
     public long? OutputBytes { get; init; }
 
-    /// <summary>XXH64 of the output, hexadecimal.</summary>
+    /// <summary>XXH3 of the output, hexadecimal.</summary>
     public string? OutputHash { get; init; }
 
     /// <summary>Width in pixels.</summary>

@@ -112,13 +112,13 @@ public sealed record RefineOutcome(RefineItem Item, RefineStatus Status)
     /// <summary>Bytes of the input; 0 where it was not read.</summary>
     public long InputBytes { get; init; }
 
-    /// <summary>XXH64 of the input, hexadecimal; null where it was not read.</summary>
+    /// <summary>XXH3 of the input, hexadecimal; null where it was not read.</summary>
     public string? InputHash { get; init; }
 
     /// <summary>Bytes of the output.</summary>
     public long OutputBytes { get; init; }
 
-    /// <summary>XXH64 of the output, hexadecimal.</summary>
+    /// <summary>XXH3 of the output, hexadecimal.</summary>
     public string? OutputHash { get; init; }
 
     /// <summary>Width in pixels; 0 where it was not decoded.</summary>
