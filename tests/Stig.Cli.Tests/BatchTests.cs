@@ -77,7 +77,7 @@ public sealed class BatchTests(Workspace workspace)
         }
         while (line is not null && !line.Contains("\"progress\"", StringComparison.Ordinal));
 
-        Signal(first, "INT");
+        CliRun.Interrupt(first);
         string output = first.StandardOutput.ReadToEnd(), error = first.StandardError.ReadToEnd();
         first.WaitForExit();
 
@@ -298,12 +298,6 @@ public sealed class BatchTests(Workspace workspace)
 
         process.StandardInput.Flush();
         return process;
-    }
-
-    private static void Signal(Process process, string signal)
-    {
-        using Process kill = Process.Start("kill", [$"-{signal}", process.Id.ToString(CultureInfo.InvariantCulture)]);
-        kill.WaitForExit();
     }
 
     private static SortedDictionary<string, string> Tree(string root)

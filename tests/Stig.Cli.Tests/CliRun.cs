@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace Stig.Cli.Tests;
 
@@ -62,6 +63,19 @@ internal sealed record CliRun(int Code, string Output, string Error)
 
         process.WaitForExit();
         return new CliRun(process.ExitCode, string.Join('\n', lines), error.Result);
+    }
+
+    /// <summary>
+    /// What Ctrl-C does, to one of the programs. A shell's background job and all it starts ignore SIGINT; there SIGTERM, which the program
+    /// takes for the same.
+    /// </summary>
+    public static void Interrupt(Process process)
+    {
+        const int interrupt = 2;
+        string ignored = File.ReadLines($"/proc/{process.Id}/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
+        bool isIgnored = (ulong.Parse(ignored.AsSpan("SigIgn:".Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) >> (interrupt - 1) & 1) == 1;
+        using Process kill = Process.Start("kill", [isIgnored ? "-TERM" : "-INT", $"{process.Id}"]);
+        kill.WaitForExit();
     }
 
     /// <summary>Asserts that the run ended with this code and exactly one line of error that holds all of the given parts.</summary>

@@ -76,9 +76,9 @@ public sealed class DisturbedRunTests(Workspace workspace)
             Assert.False(process.WaitForExit(TimeSpan.FromMilliseconds(20)), "the run ended by itself");
         }
 
-        Signal(process, "INT");
+        CliRun.Interrupt(process);
         string? line = process.StandardError.ReadLine();
-        Signal(process, "INT");
+        CliRun.Interrupt(process);
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
 
@@ -255,12 +255,6 @@ public sealed class DisturbedRunTests(Workspace workspace)
         process.Kill();
         process.WaitForExit();
         return process.ExitCode != ExitCode.Success;
-    }
-
-    private static void Signal(Process process, string signal)
-    {
-        using Process kill = Process.Start("kill", [$"-{signal}", $"{process.Id}"]);
-        kill.WaitForExit();
     }
 
     private static int Shell(string command) => Wait(Process.Start("sh", ["-c", $"{command} 2>/dev/null"]));

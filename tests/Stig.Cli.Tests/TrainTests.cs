@@ -50,8 +50,7 @@ public sealed class TrainTests(Workspace workspace)
         {
             if (line.Contains("step", StringComparison.Ordinal) && !line.Contains("stopped", StringComparison.Ordinal))
             {
-                using Process kill = Process.Start("kill", ["-INT", $"{process.Id}"]);
-                kill.WaitForExit();
+                CliRun.Interrupt(process);
             }
         }, [.. Arguments, "--size", "32", "--width", "4", "--steps", "1000000", "--validate", "0"]);
 

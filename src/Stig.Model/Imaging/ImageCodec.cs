@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Compression;
+using Microsoft.Win32.SafeHandles;
 using SkiaSharp;
 
 namespace Stig.Model.Imaging;
@@ -35,7 +36,7 @@ public static class ImageCodec
     /// <param name="path">The file.</param>
     /// <param name="maxPixels">Files that declare more pixels are refused before memory is taken,
     /// 1..<see cref="MaxPixels"/>.</param>
-    /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode"/> refuses its content.</exception>
+    /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode(ReadOnlySpan{byte}, string, long)"/> refuses its content.</exception>
     public static RgbImage Load(string path, long maxPixels = MaxPixels) => Decode(ReadFile(path, maxPixels), path, maxPixels).Image;
 
     /// <summary>Reads an image file's bytes.</summary>
@@ -45,7 +46,19 @@ public static class ImageCodec
     /// <param name="maxPixels">Files longer than so many pixels can need are refused before memory is taken,
     /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The file cannot be read, is empty, or is too long.</exception>
-    public static byte[] ReadFile(string path, long maxPixels = MaxPixels)
+    public static byte[] ReadFile(string path, long maxPixels = MaxPixels) => ReadFile(path, maxPixels, (file, length) =>
+    {
+        byte[] content = new byte[length];
+        int read = Fill(file, content);
+        return read == length ? content : content[..read];
+    });
+
+    /// <summary>Opens an image file and has it read; see <see cref="ReadFile(string, long)"/>.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="maxPixels">As there.</param>
+    /// <param name="read">Is given the file and its length in bytes.</param>
+    /// <exception cref="ImageFormatException">As there; an <see cref="IOException"/> of <paramref name="read"/> becomes one too.</exception>
+    internal static T ReadFile<T>(string path, long maxPixels, Func<SafeFileHandle, int, T> read)
     {
         ArgumentNullException.ThrowIfNull(path);
         CheckLimit(maxPixels);
@@ -53,10 +66,14 @@ public static class ImageCodec
         try
         {
             // The length of a link is its own, not its target's.
-            var file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
-            if (Directory.Exists(path))
+            var file = new FileInfo(path);
+            if (!file.Exists || file.Attributes.HasFlag(FileAttributes.ReparsePoint))
             {
-                throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
+                file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
+                if (Directory.Exists(path))
+                {
+                    throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
+                }
             }
 
             // Pipes, sockets and devices have no length either.
@@ -66,15 +83,32 @@ public static class ImageCodec
             }
 
             long most = Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside);
-            return file.Length <= most
-                ? File.ReadAllBytes(path)
-                : throw new ImageFormatException($"{name}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
-                                                 "Scale it down, cut it into parts, or remove it.");
+            if (file.Length > most)
+            {
+                throw new ImageFormatException($"{name}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
+                                               "Scale it down, cut it into parts, or remove it.");
+            }
+
+            using SafeFileHandle handle = File.OpenHandle(path);
+            return read(handle, (int)file.Length);
         }
         catch (Exception error) when (error is (IOException and not ImageFormatException) or UnauthorizedAccessException)
         {
             throw new ImageFormatException($"{name}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
         }
+    }
+
+    /// <summary>Reads a file from its start until the memory is full or the file ends.</summary>
+    /// <returns>Bytes read.</returns>
+    internal static int Fill(SafeFileHandle file, Span<byte> memory)
+    {
+        int count = 0;
+        while (count < memory.Length && RandomAccess.Read(file, memory[count..], count) is int read and > 0)
+        {
+            count += read;
+        }
+
+        return count;
     }
 
     /// <summary>What the header of an image held in memory declares; its pixels are not looked at.</summary>
@@ -117,7 +151,10 @@ public static class ImageCodec
     /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The content is empty, of another format, damaged, cut short or too
     /// large.</exception>
-    public static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels)
+    public static DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels) => Decode(encoded, name, maxPixels, null);
+
+    /// <summary>Decodes an image held in memory into pixels that may come from <paramref name="arrays"/>.</summary>
+    internal static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels, PixelArrays? arrays)
     {
         name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
@@ -139,7 +176,7 @@ public static class ImageCodec
 
             // The header was read here; that the decoder takes it for the same is made sure of before its buffer is taken.
             CheckSize(codec.Info.Width, codec.Info.Height, name, maxPixels);
-            return new DecodedImage(Read(codec, encoded, header, name, orientation), new ImageSource(header, metadata));
+            return new DecodedImage(Read(codec, encoded, header, name, orientation, arrays), new ImageSource(header, metadata));
         }
     }
 
@@ -242,7 +279,8 @@ public static class ImageCodec
     private static ImageFormatException Damaged(ImageFormat format, string name, string what) =>
         new($"{name}: the {ImageFormats.Name(format)} image is damaged ({what}). Copy or generate it again, or remove it.");
 
-    private static unsafe RgbImage Read(SKCodec codec, ReadOnlySpan<byte> encoded, ImageHeader header, string name, int orientation)
+    private static unsafe RgbImage Read(
+        SKCodec codec, ReadOnlySpan<byte> encoded, ImageHeader header, string name, int orientation, PixelArrays? arrays)
     {
         (int width, int height) = (codec.Info.Width, codec.Info.Height);
         // Without a target colour space Skia leaves the values alone.
@@ -280,7 +318,7 @@ public static class ImageCodec
                 }
             }
 
-            return Arrange(interleaved, width, height, orientation, codec.Info.AlphaType != SKAlphaType.Opaque);
+            return Arrange(interleaved, width, height, orientation, codec.Info.AlphaType != SKAlphaType.Opaque, arrays);
         }
         finally
         {
@@ -290,7 +328,7 @@ public static class ImageCodec
 
     // Parts colour and opacity, and turns the image upright. The eight EXIF orientations are the walks through the stored image
     // that start in one of its corners and go along rows or along columns; a walk is its start and two strides.
-    private static RgbImage Arrange(byte[] interleaved, int width, int height, int orientation, bool hasAlpha)
+    private static RgbImage Arrange(byte[] interleaved, int width, int height, int orientation, bool hasAlpha, PixelArrays? arrays)
     {
         (bool transposed, bool fromRight, bool fromBottom) = orientation switch
         {
@@ -308,7 +346,8 @@ public static class ImageCodec
         (int columnStride, int rowStride) = transposed ? (down, right) : (right, down);
         (int outWidth, int outHeight) = transposed ? (height, width) : (width, height);
 
-        var pixels = new byte[3 * outWidth * outHeight];
+        int length = 3 * outWidth * outHeight;
+        byte[] pixels = arrays?.Take(length) ?? new byte[length];
         byte[]? alpha = hasAlpha ? new byte[outWidth * outHeight] : null;
         for (int row = 0, o = 0; row < outHeight; row++)
         {

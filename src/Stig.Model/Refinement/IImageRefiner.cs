@@ -42,12 +42,11 @@ public interface IImageRefiner : IDisposable
     /// <param name="height">Height in pixels.</param>
     string? Remark(int width, int height);
 
-    /// <summary>Refines images of bytes; an image that fails does not keep the others from their results.</summary>
-    /// <param name="images">[count, height, width, 3], RGB interleaved.</param>
-    /// <param name="refined">Receives as many bytes; what it holds of an image with a fault is undefined. May be the same memory.</param>
-    /// <param name="lanes">Receives a report an image; its length is the count.</param>
+    /// <summary>Refines images of bytes in place; an image that fails does not keep the others from their results.</summary>
+    /// <param name="images">[height, width, 3] each, RGB interleaved; what it holds afterwards of an image with a fault is undefined.</param>
+    /// <param name="lanes">Receives a report an image; as long as there are images.</param>
     /// <param name="height">Height in pixels, at least 2.</param>
     /// <param name="width">Width in pixels, at least 2.</param>
     /// <exception cref="Interop.Cuda.DeviceLostException">The device went away; nothing can be computed on it any more.</exception>
-    void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width);
+    void Refine(ReadOnlySpan<byte[]> images, Span<LaneReport> lanes, int height, int width);
 }

@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using Stig.Model.Imaging;
 
 namespace Stig.Model.Refinement;
@@ -5,24 +6,28 @@ namespace Stig.Model.Refinement;
 /// <summary>Reads input files, and makes sure that they stay the same meanwhile.</summary>
 internal static class InputReader
 {
+    // Memory of a thread is kept for its next file unless it is larger.
+    private const int KeptLength = 1 << 20;
+
+    [ThreadStatic]
+    private static byte[]? memory;
+
     /// <summary>Reads a whole file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="maxPixels">As for <see cref="ImageCodec.ReadFile"/>.</param>
-    /// <returns>The content, and when the file was last changed before it was read.</returns>
+    /// <param name="maxPixels">As for <see cref="ImageCodec.ReadFile(string, long)"/>.</param>
+    /// <returns>The content, valid until the same thread reads another file, and when the file was last changed before it was read.</returns>
     /// <exception cref="RefineItemException">It cannot be read, is no plain file, is too long, or changes while it is read.</exception>
-    public static (byte[] Content, DateTime Modified) Read(string path, long maxPixels)
+    public static (ReadOnlyMemory<byte> Content, DateTime Modified) Read(string path, long maxPixels)
     {
         const int attempts = 2;
         for (int attempt = 1; ; attempt++)
         {
             try
             {
-                DateTime modified = File.GetLastWriteTimeUtc(path);
-                byte[] content = ImageCodec.ReadFile(path, maxPixels);
-                var after = new FileInfo(path);
-                if (after.Exists && after.Length == content.Length && after.LastWriteTimeUtc == modified)
+                (ReadOnlyMemory<byte> Content, DateTime Modified)? result = ImageCodec.ReadFile(path, maxPixels, ReadUnchanged);
+                if (result is not null)
                 {
-                    return (content, modified);
+                    return result.Value;
                 }
 
                 if (attempt == attempts)
@@ -37,5 +42,17 @@ internal static class InputReader
                     : new RefineItemException(error.InnerException is null ? RefineCause.Image : RefineCause.Unreadable, error.Message, error);
             }
         }
+    }
+
+    // Null if it changed. Times and lengths are those of the open file: one that takes its name meanwhile is another.
+    private static (ReadOnlyMemory<byte> Content, DateTime Modified)? ReadUnchanged(SafeFileHandle file, int length)
+    {
+        DateTime modified = File.GetLastWriteTimeUtc(file);
+        byte[] bytes = memory?.Length >= length ? memory : new byte[length];
+        memory = length <= KeptLength ? bytes : null;
+        int read = ImageCodec.Fill(file, bytes.AsSpan(0, length));
+        return read == length && RandomAccess.GetLength(file) == length && File.GetLastWriteTimeUtc(file) == modified
+            ? (bytes.AsMemory(0, length), modified)
+            : null;
     }
 }

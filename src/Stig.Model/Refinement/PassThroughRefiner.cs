@@ -20,15 +20,8 @@ public sealed class PassThroughRefiner(int batch = 4) : IImageRefiner
     public string? Remark(int width, int height) => null;
 
     /// <inheritdoc/>
-    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width)
-    {
-        if (images != refined)
-        {
-            images.CopyTo(refined);
-        }
-
+    public void Refine(ReadOnlySpan<byte[]> images, Span<LaneReport> lanes, int height, int width) =>
         lanes.Fill(new LaneReport(LaneFault.None, "pass-through", false));
-    }
 
     /// <summary>Nothing is held.</summary>
     public void Dispose()

@@ -46,13 +46,16 @@ public sealed record RefineCodec
     /// <summary>The extension, with its dot, of the output of an input of that name; known before the input is read.</summary>
     internal string ExtensionOf(string inputName) => ImageFormats.Output(Format, inputName).Extension;
 
+    /// <param name="content">An image file's content.</param>
+    /// <param name="name">What to call it in messages.</param>
+    /// <param name="arrays">Where to take memory for pixels from.</param>
     /// <exception cref="RefineItemException">The content is no image that can be refined.</exception>
-    internal FittedImage Decode(ReadOnlySpan<byte> content, string name)
+    internal FittedImage Decode(ReadOnlySpan<byte> content, string name, PixelArrays? arrays = null)
     {
         DecodedImage decoded;
         try
         {
-            decoded = ImageCodec.Decode(content, name, MaxPixels);
+            decoded = ImageCodec.Decode(content, name, MaxPixels, arrays);
         }
         catch (ImageFormatException error)
         {

@@ -71,10 +71,11 @@ public sealed record RefineItem(string Name, string OutputName)
     public string? Place { get; init; }
 
     /// <summary>
-    /// Gives the whole content of the file; called once, by any thread. Null: the output is there already. Throws
-    /// <see cref="RefineItemException"/> where the input cannot be had; that costs this input only.
+    /// Gives the whole content of the file; called once, by any thread. It has to stay as it is until the same thread asks for that of another
+    /// item. Null: the output is there already. Throws <see cref="RefineItemException"/> where the input cannot be had; that costs this input
+    /// only.
     /// </summary>
-    public Func<byte[]?>? Read { get; init; }
+    public Func<ReadOnlyMemory<byte>?>? Read { get; init; }
 
     /// <summary>
     /// Puts the encoded output where it belongs; called once, by any thread. Null: the bytes come with the outcome. Whatever it throws ends

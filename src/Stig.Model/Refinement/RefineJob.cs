@@ -337,9 +337,9 @@ public sealed class RefineJob : IDisposable
             Tag = time,
             Read = () =>
             {
-                (byte[] content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
+                (ReadOnlyMemory<byte> content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
                 time.Modified = modified;
-                return knownHash is not null && ContentHash.Of(content) == knownHash ? null : content;
+                return knownHash is not null && ContentHash.Of(content.Span) == knownHash ? null : content;
             },
             Write = encoded => output.Write(input.OutputName, encoded),
         };

@@ -121,6 +121,9 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
     // All state stands under one lock. Codec threads prefer encoding, which frees memory, to decoding, which takes it.
     private sealed class Run : IAsyncDisposable
     {
+        // Memory of images that are done with and of which the next ones are made.
+        private const long IdleBytes = 32 << 20;
+
         private readonly IReadOnlyList<IImageRefiner> devices;
         private readonly RefinePipelineOptions options;
         private readonly RefineCodec codec;
@@ -134,6 +137,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
         private readonly Channel<RefineOutcome> outcomes =
             Channel.CreateUnbounded<RefineOutcome>(new UnboundedChannelOptions { SingleReader = true });
 
+        private readonly PixelArrays arrays = new(IdleBytes);
         private readonly object gate = new();
         private readonly Queue<RefineItem> accepted = new();
         private readonly Queue<Loaded> refined = new();
@@ -417,10 +421,10 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             long from = Stopwatch.GetTimestamp();
             try
             {
-                if (item.Read!() is byte[] content)
+                if (item.Read!() is ReadOnlyMemory<byte> content)
                 {
-                    outcome = outcome with { InputBytes = content.Length, InputHash = ContentHash.Of(content) };
-                    FittedImage image = codec.Decode(content, item.Place ?? item.Name);
+                    outcome = outcome with { InputBytes = content.Length, InputHash = ContentHash.Of(content.Span) };
+                    FittedImage image = codec.Decode(content.Span, item.Place ?? item.Name, arrays);
                     long ticks = Stopwatch.GetTimestamp() - from;
                     outcome = outcome with { Width = image.Width, Height = image.Height, Seconds = (Seconds(ticks), 0, 0) };
                     loaded = new Loaded(outcome, image);
@@ -486,6 +490,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 long ticks = Stopwatch.GetTimestamp() - from;
                 Interlocked.Add(ref encodeTicks, ticks);
                 outcome = outcome with { Seconds = outcome.Seconds with { Encode = Seconds(ticks) } };
+                arrays.Return(loaded.Pixels.Pixels);
                 lock (gate)
                 {
                     encoding--;
@@ -499,13 +504,12 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private void Compute(IImageRefiner refiner)
         {
-            byte[] buffer = [];
             try
             {
                 while (Next() is List<Loaded> group)
                 {
                     long from = Stopwatch.GetTimestamp();
-                    Refine(refiner, group, ref buffer);
+                    Refine(refiner, group);
                     Interlocked.Add(ref deviceTicks, Stopwatch.GetTimestamp() - from);
                 }
             }
@@ -572,29 +576,15 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             return moreMayCome ? null : largest;
         }
 
-        private void Refine(IImageRefiner refiner, List<Loaded> group, ref byte[] buffer)
+        private void Refine(IImageRefiner refiner, List<Loaded> group)
         {
-            (int width, int height) = (group[0].Pixels.Width, group[0].Pixels.Height);
-            int length = 3 * width * height;
-            int bytes = checked(group.Count * length);
-            if (buffer.Length < bytes)
-            {
-                buffer = new byte[bytes];
-            }
-
-            Span<byte> pixels = buffer.AsSpan(0, bytes);
             var lanes = new LaneReport[group.Count];
-            for (int i = 0; i < group.Count; i++)
-            {
-                group[i].Pixels.Pixels.CopyTo(pixels[(i * length)..]);
-            }
-
+            byte[][] images = [.. group.Select(loaded => loaded.Pixels.Pixels)];
             long from = Stopwatch.GetTimestamp();
-            refiner.Refine(pixels, pixels, lanes, height, width);
+            refiner.Refine(images, lanes, group[0].Pixels.Height, group[0].Pixels.Width);
             double seconds = Seconds(Stopwatch.GetTimestamp() - from);
             for (int i = 0; i < group.Count; i++)
             {
-                pixels.Slice(i * length, length).CopyTo(group[i].Pixels.Pixels);
                 group[i].Refiner = refiner;
                 group[i].Outcome = group[i].Outcome with
                 {

@@ -130,7 +130,7 @@ public sealed class Refiner : IImageRefiner
     public void Refine(ReadOnlySpan<float> images, Span<float> refined, int count, int height, int width)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        RefineAll(images, refined, new LaneReport[count], height, width, mayFail: false);
+        RefineAll(new Lanes<float>(images, refined, count, Length(height, width)), new LaneReport[count], height, width, mayFail: false);
     }
 
     /// <summary>Refines images of bytes.</summary>
@@ -143,34 +143,29 @@ public sealed class Refiner : IImageRefiner
     public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, int count, int height, int width)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        RefineAll(images, refined, new LaneReport[count], height, width, mayFail: false);
+        RefineAll(new Lanes<byte>(images, refined, count, Length(height, width)), new LaneReport[count], height, width, mayFail: false);
     }
 
     /// <inheritdoc/>
-    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width)
+    public void Refine(ReadOnlySpan<byte[]> images, Span<LaneReport> lanes, int height, int width)
     {
-        int length = checked(Channels * height * width);
-        if (!IsGpu || Arithmetic == "f32")
+        ArgumentOutOfRangeException.ThrowIfNotEqual(lanes.Length, images.Length, nameof(lanes));
+        RefineAll(new Lanes<byte>(images, Length(height, width)), lanes, height, width, mayFail: true);
+        if (Arithmetic == "f32")
         {
-            RefineAll(images, refined, lanes, height, width, mayFail: true);
             return;
         }
 
-        // The input of an image that has to be computed again must not be overwritten.
-        byte[] results = new byte[refined.Length];
-        RefineAll(images, results.AsSpan(), lanes, height, width, mayFail: true);
+        // What is not finite was left as it had come.
         for (int lane = 0; lane < lanes.Length; lane++)
         {
             if (lanes[lane].Fault == LaneFault.NotFinite)
             {
                 exact ??= Load(modelPath, options with { Device = Device, Precision = Precision.F32, Batch = 1 });
-                exact.RefineAll(
-                    images.Slice(lane * length, length), results.AsSpan(lane * length, length), lanes.Slice(lane, 1), height, width, mayFail: true);
+                exact.Refine(images.Slice(lane, 1), lanes.Slice(lane, 1), height, width);
                 lanes[lane] = lanes[lane] with { FellBack = true };
             }
         }
-
-        results.CopyTo(refined);
     }
 
     /// <summary>Refines images of floats in unmanaged memory; see the overload that takes spans.</summary>
@@ -219,21 +214,18 @@ public sealed class Refiner : IImageRefiner
     private static bool IsOutOfMemory(Exception error) =>
         error is DeviceOutOfMemoryException or OutOfMemoryException or NativeCoreException { Status: CoreStatus.OutOfMemory };
 
-    // What cannot be computed for want of memory, or is not finite, is reported where the caller can take it, and otherwise thrown or left.
-    private void RefineAll<T>(ReadOnlySpan<T> images, Span<T> refined, Span<LaneReport> lanes, int height, int width, bool mayFail)
-        where T : unmanaged
+    private static int Length(int height, int width)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 2);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 2);
-        int count = lanes.Length;
-        int length = checked(Channels * height * width);
-        if (images.Length != checked(count * length) || refined.Length != images.Length)
-        {
-            throw new ArgumentException(
-                $"{count} images of {width} x {height} have {(long)count * length} values; "
-                + $"there are {images.Length} in and {refined.Length} out.");
-        }
+        return checked(Channels * height * width);
+    }
 
+    // What cannot be computed for want of memory, or is not finite, is reported where the caller can take it, and otherwise thrown or left.
+    private void RefineAll<T>(Lanes<T> images, Span<LaneReport> lanes, int height, int width, bool mayFail)
+        where T : unmanaged
+    {
+        int count = lanes.Length;
         WarnOfSize(height, width);
         bool again = false;
         for (int start = 0; start < count;)
@@ -244,7 +236,7 @@ public sealed class Refiner : IImageRefiner
             try
             {
                 RefineProgram program = Find(new ProgramKey(planned, height, width, typeof(T) == typeof(byte)));
-                program.Run(images.Slice(start * length, used * length), refined.Slice(start * length, used * length), used);
+                program.Run(images, start, used);
                 string plan = $"{Device} {Arithmetic} {program.Extents}";
                 for (int lane = 0; lane < used; lane++)
                 {
@@ -375,6 +367,55 @@ public sealed class Refiner : IImageRefiner
         store.Create(name, new Shape(Channels, height, width), filter);
     }
 
+    // Images of one size: one after the other in one block of memory, or each in an array of its own, which its result replaces if it is
+    // finite.
+    private readonly ref struct Lanes<T> where T : unmanaged
+    {
+        private readonly ReadOnlySpan<T> inputs;
+        private readonly Span<T> outputs;
+        private readonly ReadOnlySpan<T[]> arrays;
+        private readonly int length;
+
+        public Lanes(ReadOnlySpan<T> inputs, Span<T> outputs, int count, int length)
+        {
+            if (inputs.Length != checked(count * length) || outputs.Length != inputs.Length)
+            {
+                throw new ArgumentException(
+                    $"{count} images have {(long)count * length} values; there are {inputs.Length} in and {outputs.Length} out.");
+            }
+
+            this.inputs = inputs;
+            this.outputs = outputs;
+            this.length = length;
+        }
+
+        public Lanes(ReadOnlySpan<T[]> arrays, int length)
+        {
+            foreach (T[] array in arrays)
+            {
+                if (array.Length != length)
+                {
+                    throw new ArgumentException($"An image has {length} values, not {array.Length}.");
+                }
+            }
+
+            this.arrays = arrays;
+            this.length = length;
+        }
+
+        public bool AreOneBlock => arrays.IsEmpty;
+
+        public ReadOnlySpan<T> Input(int lane) => AreOneBlock ? Inputs(lane, 1) : arrays[lane];
+
+        public Span<T> Output(int lane) => AreOneBlock ? Outputs(lane, 1) : arrays[lane];
+
+        // Of one block.
+        public ReadOnlySpan<T> Inputs(int first, int count) => inputs.Slice(first * length, count * length);
+
+        // Of one block.
+        public Span<T> Outputs(int first, int count) => outputs.Slice(first * length, count * length);
+    }
+
     private readonly record struct ProgramKey(int Count, int Height, int Width, bool Bytes);
 
     // A compiled program with what is around it: sizes that the network cannot take are extended by reflection and cut back, and lanes
@@ -391,40 +432,58 @@ public sealed class Refiner : IImageRefiner
         public bool IsFinite(int lane) =>
             !ringMeans.AsSpan(lane * means.Shape.C, means.Shape.C).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
 
-        public void Run<T>(ReadOnlySpan<T> images, Span<T> refined, int used) where T : unmanaged
+        public void Run<T>(Lanes<T> images, int first, int used) where T : unmanaged
         {
-            if (height == key.Height && width == key.Width && used == key.Count)
+            if (images.AreOneBlock && height == key.Height && width == key.Width && used == key.Count)
             {
-                program.Write(input, images);
+                program.Write(input, images.Inputs(first, used));
                 program.Run();
-                program.Read(output, refined);
+                program.Read(output, images.Outputs(first, used));
+                program.Read<float>(means, ringMeans);
+                return;
             }
-            else
+
+            buffer ??= new byte[input.Type.ByteCount];
+            Span<T> values = MemoryMarshal.Cast<byte, T>(buffer.AsSpan());
+            int length = values.Length / key.Count;
+            for (int lane = 0; lane < key.Count; lane++)
             {
-                buffer ??= new byte[input.Type.ByteCount];
-                Span<T> values = MemoryMarshal.Cast<byte, T>(buffer.AsSpan());
-                int length = values.Length / key.Count;
-                CopyPlanes(images, values, used, pad: true);
-                for (int lane = used; lane < key.Count; lane++)
+                Span<T> place = values.Slice(lane * length, length);
+                if (lane < used)
                 {
-                    values.Slice((used - 1) * length, length).CopyTo(values[(lane * length)..]);
+                    CopyPlanes(images.Input(first + lane), place, pad: true);
                 }
-
-                program.Write<T>(input, values);
-                program.Run();
-                program.Read(output, values);
-                CopyPlanes(values, refined, used, pad: false);
+                else
+                {
+                    values.Slice((used - 1) * length, length).CopyTo(place);
+                }
             }
 
+            program.Write<T>(input, values);
+            program.Run();
+            program.Read(output, values);
             program.Read<float>(means, ringMeans);
+            for (int lane = 0; lane < used; lane++)
+            {
+                if (images.AreOneBlock || IsFinite(lane))
+                {
+                    CopyPlanes(values.Slice(lane * length, length), images.Output(first + lane), pad: false);
+                }
+            }
         }
 
         public void Dispose() => program.Dispose();
 
-        // Rows of bytes hold interleaved pixels, rows of floats one channel.
-        private void CopyPlanes<T>(ReadOnlySpan<T> from, Span<T> to, int images, bool pad) where T : unmanaged
+        // One image. Rows of bytes hold interleaved pixels, rows of floats one channel.
+        private void CopyPlanes<T>(ReadOnlySpan<T> from, Span<T> to, bool pad) where T : unmanaged
         {
-            int planes = key.Bytes ? images : images * Channels;
+            if (height == key.Height && width == key.Width)
+            {
+                from.CopyTo(to);
+                return;
+            }
+
+            int planes = key.Bytes ? 1 : Channels;
             int element = key.Bytes ? Channels : 1;
             (int fromHeight, int fromWidth, int toHeight, int toWidth) =
                 pad ? (key.Height, key.Width, height, width) : (height, width, key.Height, key.Width);

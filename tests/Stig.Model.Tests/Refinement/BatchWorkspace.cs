@@ -101,10 +101,9 @@ internal sealed class TestRefiner(Action<int>? before = null, Func<int, LaneRepo
 
     public string? Remark(int width, int height) => null;
 
-    public void Refine(ReadOnlySpan<byte> images, Span<byte> refined, Span<LaneReport> lanes, int height, int width)
+    public void Refine(ReadOnlySpan<byte[]> images, Span<LaneReport> lanes, int height, int width)
     {
         MostTogether = Math.Max(MostTogether, lanes.Length);
-        images.CopyTo(refined);
         for (int i = 0; i < lanes.Length; i++)
         {
             before?.Invoke(seen);

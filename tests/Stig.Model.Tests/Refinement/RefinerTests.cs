@@ -8,6 +8,7 @@ using Stig.Model.Refinement;
 using Stig.Model.Tests.Training;
 using Stig.Model.Training;
 using Stig.Model.Translation;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Refinement;
 
@@ -20,7 +21,7 @@ public sealed class RefinerTests : IDisposable
     public void Dispose() => folder.Dispose();
 
     // A network with random weights everywhere, also in the last layer: its result depends on every part of the path.
-    private string RandomModel(Preset preset, int width = 16, NormalizationMode? normalization = null)
+    private string RandomModel(Preset preset, int width = 16, NormalizationMode? normalization = null, Action<string, float[]>? change = null)
     {
         ModelArchitecture architecture = (TrainingOptions.For(preset) with { Size = Size, Width = width }).Architecture;
         architecture = architecture with { Normalization = normalization ?? architecture.Normalization };
@@ -35,6 +36,7 @@ public sealed class RefinerTests : IDisposable
                 values = [.. values.Select((_, i) => 0.2f * (float)random.Normal(i))];
             }
 
+            change?.Invoke(spec.Name, values);
             store.Create(spec.Name, spec.Shape, values);
         }
 
@@ -87,6 +89,54 @@ public sealed class RefinerTests : IDisposable
 
         Assert.All(alone, value => Assert.InRange(value, 0f, 1f));
         Assert.NotEqual(images, alone);
+    }
+
+    // 3.4e38 is a float32, but bfloat16 rounds it to infinity. The last layer multiplies that channel by zero: nothing in float32, NaN in
+    // bfloat16. The oracle is float32 from the start, whose bytes have to come out.
+    [Theory]
+    [InlineData("cpu")]
+    [InlineData("cuda:0")]
+    public void What_is_not_finite_in_bf16_is_computed_again_in_f32(string device)
+    {
+        Assert.SkipUnless(device != "cpu" || CpuPrecision.HasBf16, "this processor has no bfloat16 arithmetic");
+        if (device != "cpu")
+        {
+            SimulatedCuda.Require();
+        }
+
+        const int Width = 8;
+        string model = RandomModel(Preset.Default, Width, change: (name, values) =>
+        {
+            if (name.EndsWith("conv0_4.bn2.bias", StringComparison.Ordinal))
+            {
+                values[0] = 3.4e38f;
+            }
+            else if (name.EndsWith("final.weight", StringComparison.Ordinal))
+            {
+                (values[0], values[Width], values[2 * Width]) = (0, 0, 0);
+            }
+        });
+        byte[][] images = [.. Enumerable.Range(0, 3).Select(i => SyntheticImages.GanLike(2, i, Size).Pixels)];
+        byte[][] inBf16 = [.. images.Select(image => (byte[])image.Clone())], inF32 = [.. images.Select(image => (byte[])image.Clone())];
+        var lanes = new LaneReport[images.Length];
+        using (Refiner refiner = Refiner.Load(model, new RefinerOptions { Device = device, Precision = Precision.F32, Batch = 1 }))
+        {
+            refiner.Refine(inF32, lanes, Size, Size);
+            Assert.All(lanes, lane => Assert.Equal((LaneFault.None, false), (lane.Fault, lane.FellBack)));
+        }
+
+        using (Refiner refiner = Refiner.Load(model, new RefinerOptions { Device = device, Precision = Precision.Bf16 }))
+        {
+            refiner.Refine(inBf16, lanes, Size, Size);
+            Assert.All(lanes, lane =>
+            {
+                Assert.Equal((LaneFault.None, true), (lane.Fault, lane.FellBack));
+                Assert.StartsWith($"{device} f32 1x", lane.Plan, StringComparison.Ordinal);
+            });
+        }
+
+        Assert.Equal(inF32, inBf16);
+        Assert.All(images.Zip(inF32), pair => Assert.NotEqual(pair.First, pair.Second));
     }
 
     [Fact]
