@@ -36,7 +36,7 @@ public static class ImageCodec
     /// <param name="path">The file.</param>
     /// <param name="maxPixels">Files that declare more pixels are refused before memory is taken,
     /// 1..<see cref="MaxPixels"/>.</param>
-    /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode(ReadOnlySpan{byte}, string, long)"/> refuses its content.</exception>
+    /// <exception cref="ImageFormatException">The file cannot be read or <see cref="Decode"/> refuses its content.</exception>
     public static RgbImage Load(string path, long maxPixels = MaxPixels) => Decode(ReadFile(path, maxPixels), path, maxPixels).Image;
 
     /// <summary>Reads an image file's bytes.</summary>
@@ -151,10 +151,11 @@ public static class ImageCodec
     /// 1..<see cref="MaxPixels"/>.</param>
     /// <exception cref="ImageFormatException">The content is empty, of another format, damaged, cut short or too
     /// large.</exception>
-    public static DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels) => Decode(encoded, name, maxPixels, null);
+    public static DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels = MaxPixels) =>
+        DecodeUsing(null, encoded, name, maxPixels);
 
     /// <summary>Decodes an image held in memory into pixels that may come from <paramref name="arrays"/>.</summary>
-    internal static unsafe DecodedImage Decode(ReadOnlySpan<byte> encoded, string name, long maxPixels, PixelArrays? arrays)
+    internal static unsafe DecodedImage DecodeUsing(PixelArrays? arrays, ReadOnlySpan<byte> encoded, string name, long maxPixels)
     {
         name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
@@ -194,8 +195,16 @@ public static class ImageCodec
     public static EncodedImage Encode(RgbImage image, ImageFormat format, EncodeOptions? options = null, ImageSource? source = null,
                                       ImageStamp? stamp = null)
     {
+        using var content = new ByteBuffer();
+        IReadOnlyList<ImageNote> notes = EncodeTo(content, image, format, options ?? new EncodeOptions(), source, stamp);
+        return new EncodedImage(content.Written.ToArray(), notes);
+    }
+
+    /// <summary>Encodes an image into a buffer; gives the notes.</summary>
+    internal static IReadOnlyList<ImageNote> EncodeTo(
+        ByteBuffer content, RgbImage image, ImageFormat format, EncodeOptions options, ImageSource? source, ImageStamp? stamp)
+    {
         ArgumentNullException.ThrowIfNull(image);
-        options ??= new EncodeOptions();
         options.Validate();
         ImageMetadata given = source?.Metadata ?? ImageMetadata.Empty;
         // A profile for colours says what the numbers of three channels mean; with one, grey stays three equal channels.
@@ -209,20 +218,28 @@ public static class ImageCodec
             image = image.ToGrey();
         }
 
-        byte[] bytes = format switch
+        switch (format)
         {
-            ImageFormat.Png => PngEncoder.Encode(image, oneChannel, options, PngMetadata.Chunks(metadata.Kept, texts)),
-            ImageFormat.Jpeg => JpegFile.Add(SkiaEncoder.Jpeg(image, oneChannel, options), metadata.Kept,
-                                             texts.Count == 0 ? null : string.Join("; ", texts.Select(text => $"{text.Key}: {text.Value}"))),
-            ImageFormat.Webp => WebpFile.Add(
-                SkiaEncoder.Webp(image, options),
-                texts.Count == 0 ? metadata.Kept : metadata.Kept with { Xmp = XmpPacket.AddEvent(metadata.Kept.Xmp, stamp!) },
-                image.Width, image.Height),
-            _ => throw new ArgumentOutOfRangeException(nameof(format), format, "Images are written as PNG, JPEG or WebP."),
-        };
-        return new EncodedImage(bytes, format == ImageFormat.Jpeg && image.Alpha?.AsSpan().IndexOfAnyExcept(byte.MaxValue) >= 0
+            case ImageFormat.Png:
+                PngEncoder.Encode(image, oneChannel, options, PngMetadata.Chunks(metadata.Kept, texts), content);
+                break;
+            case ImageFormat.Jpeg:
+                content.Add(JpegFile.Add(SkiaEncoder.Jpeg(image, oneChannel, options), metadata.Kept,
+                                         texts.Count == 0 ? null : string.Join("; ", texts.Select(text => $"{text.Key}: {text.Value}"))));
+                break;
+            case ImageFormat.Webp:
+                content.Add(WebpFile.Add(
+                    SkiaEncoder.Webp(image, options),
+                    texts.Count == 0 ? metadata.Kept : metadata.Kept with { Xmp = XmpPacket.AddEvent(metadata.Kept.Xmp, stamp!) },
+                    image.Width, image.Height));
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(format), format, "Images are written as PNG, JPEG or WebP.");
+        }
+
+        return format == ImageFormat.Jpeg && image.Alpha?.AsSpan().IndexOfAnyExcept(byte.MaxValue) >= 0
             ? [.. metadata.Notes, new ImageNote(ImageNoteKind.OpacityDropped, "JPEG holds no opacity; it is not carried over.")]
-            : metadata.Notes);
+            : metadata.Notes;
     }
 
     /// <summary>Writes an image; the extension (.png, .jpg, .jpeg or .webp, in any case) decides on the format.</summary>

@@ -86,7 +86,7 @@ internal sealed class OutputFolder : IDisposable
 
     /// <summary>Writes a file under its name, making its folder if need be and replacing a file of that name.</summary>
     /// <exception cref="IOException">It cannot be written, or the folder is gone; nothing is left behind.</exception>
-    public void Write(string name, byte[] content)
+    public void Write(string name, ReadOnlySpan<byte> content)
     {
         (string temporary, FileStream stream) = Create(name);
         try

@@ -35,12 +35,14 @@ public sealed record RefineCodec
     /// <param name="content">An image file's content.</param>
     /// <param name="name">Its name, and that of the output.</param>
     /// <param name="refiner">Whose notes go into the output.</param>
-    /// <returns>The output's content.</returns>
+    /// <returns>The output's length in bytes.</returns>
     /// <exception cref="RefineItemException">The content is no image that can be refined, or the format cannot hold it.</exception>
-    public byte[] Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner)
+    public int Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner)
     {
         FittedImage image = Decode(content, name);
-        return Encode(image, image.Working, name, refiner).Bytes;
+        using var output = new ByteBuffer();
+        Encode(image, image.Working, name, refiner, output);
+        return output.Length;
     }
 
     /// <summary>The extension, with its dot, of the output of an input of that name; known before the input is read.</summary>
@@ -55,7 +57,7 @@ public sealed record RefineCodec
         DecodedImage decoded;
         try
         {
-            decoded = ImageCodec.Decode(content, name, MaxPixels, arrays);
+            decoded = ImageCodec.DecodeUsing(arrays, content, name, MaxPixels);
         }
         catch (ImageFormatException error)
         {
@@ -83,8 +85,11 @@ public sealed record RefineCodec
     /// <param name="refined">The refined image, of the working size.</param>
     /// <param name="outputName">Its extension decides on the format.</param>
     /// <param name="refiner">What refined it.</param>
+    /// <param name="content">Receives the output's content.</param>
+    /// <returns>What of the input is missing in the output and why.</returns>
     /// <exception cref="RefineItemException">The format cannot hold the image.</exception>
-    internal EncodedImage Encode(FittedImage original, RgbImage refined, string outputName, IImageRefiner refiner)
+    internal IReadOnlyList<ImageNote> Encode(
+        FittedImage original, RgbImage refined, string outputName, IImageRefiner refiner, ByteBuffer content)
     {
         ImageFormat format = ImageFormats.OfExtension(outputName) ?? ImageFormat.Png;
         string? remark = refiner.Remark(refined.Width, refined.Height);
@@ -95,7 +100,7 @@ public sealed record RefineCodec
         {
             RgbImage image = Fit?.Restore(refined, original.Width, original.Height, original.Alpha)
                 ?? new RgbImage(refined.Width, refined.Height, refined.Pixels, original.Alpha);
-            return ImageCodec.Encode(image, format, Encoding, original.Source, stamp);
+            return ImageCodec.EncodeTo(content, image, format, Encoding, original.Source, stamp);
         }
         catch (IOException error)
         {

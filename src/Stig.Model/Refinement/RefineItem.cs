@@ -78,10 +78,10 @@ public sealed record RefineItem(string Name, string OutputName)
     public Func<ReadOnlyMemory<byte>?>? Read { get; init; }
 
     /// <summary>
-    /// Puts the encoded output where it belongs; called once, by any thread. Null: the bytes come with the outcome. Whatever it throws ends
-    /// the run.
+    /// Puts the encoded output where it belongs; called once, by any thread, and not to keep the memory. Null: the bytes come with the
+    /// outcome. Whatever it throws ends the run.
     /// </summary>
-    public Action<byte[]>? Write { get; init; }
+    public Action<ReadOnlyMemory<byte>>? Write { get; init; }
 
     /// <summary>What is known without reading it, where there is no <see cref="Read"/>: it passes through.</summary>
     public RefineStatus Status { get; init; } = RefineStatus.Skipped;

@@ -341,7 +341,7 @@ public sealed class RefineJob : IDisposable
                 time.Modified = modified;
                 return knownHash is not null && ContentHash.Of(content.Span) == knownHash ? null : content;
             },
-            Write = encoded => output.Write(input.OutputName, encoded),
+            Write = encoded => output.Write(input.OutputName, encoded.Span),
         };
     }
 

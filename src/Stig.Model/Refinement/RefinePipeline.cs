@@ -470,14 +470,15 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             long from = Stopwatch.GetTimestamp();
             try
             {
-                (byte[] encoded, IReadOnlyList<ImageNote> notes) = codec.Encode(loaded.Image, loaded.Pixels, item.OutputName, loaded.Refiner!);
-                item.Write?.Invoke(encoded);
+                using var encoded = new ByteBuffer();
+                IReadOnlyList<ImageNote> notes = codec.Encode(loaded.Image, loaded.Pixels, item.OutputName, loaded.Refiner!, encoded);
+                item.Write?.Invoke(encoded.Memory);
                 outcome = outcome with
                 {
                     Status = RefineStatus.Refined,
-                    Encoded = item.Write is null ? encoded : null,
+                    Encoded = item.Write is null ? encoded.Written.ToArray() : null,
                     OutputBytes = encoded.Length,
-                    OutputHash = ContentHash.Of(encoded),
+                    OutputHash = ContentHash.Of(encoded.Written),
                     Notes = notes,
                 };
             }

@@ -3,15 +3,18 @@ using System.Buffers;
 namespace Stig.Model.Imaging;
 
 /// <summary>Bytes that become more, in memory that is used again.</summary>
-internal sealed class ByteBuffer(int capacity) : IDisposable
+internal sealed class ByteBuffer : IDisposable
 {
-    private byte[] bytes = ArrayPool<byte>.Shared.Rent(capacity);
+    private byte[] bytes = [];
 
     /// <summary>How many there are.</summary>
     public int Length { get; private set; }
 
     /// <summary>What there is.</summary>
     public Span<byte> Written => bytes.AsSpan(0, Length);
+
+    /// <summary>What there is, until more is added.</summary>
+    public ReadOnlyMemory<byte> Memory => bytes.AsMemory(0, Length);
 
     /// <summary>Memory beyond what there is, of at least the length asked for. It stays valid until the next call.</summary>
     public Span<byte> Free(int count)

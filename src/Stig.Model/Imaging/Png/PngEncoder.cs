@@ -20,8 +20,10 @@ internal static class PngEncoder
     /// <param name="grey">Whether to write one channel, the rounded mean of the three.</param>
     /// <param name="options">Level and filter.</param>
     /// <param name="chunks">Chunks to write between the header and the pixels: four letters and contents.</param>
+    /// <param name="file">Receives the file's content.</param>
     /// <exception cref="IOException">The image is too large to be encoded in memory.</exception>
-    public static byte[] Encode(RgbImage image, bool grey, EncodeOptions options, IReadOnlyList<(string Type, byte[] Content)> chunks)
+    public static void Encode(
+        RgbImage image, bool grey, EncodeOptions options, IReadOnlyList<(string Type, byte[] Content)> chunks, ByteBuffer file)
     {
         // What is not compressed gains nothing from being predicted.
         PngFilter filter = options is { PngLevel: 0, PngFilter: PngFilter.Adaptive } ? PngFilter.None : options.PngFilter;
@@ -32,7 +34,7 @@ internal static class PngEncoder
             throw new IOException($"An image of {image.Width} x {image.Height} pixels is too large to be encoded. Cut it into parts.");
         }
 
-        using var file = new ByteBuffer((int)filtered + 4096);
+        file.Free((int)filtered + 4096);
         file.Add(Signature);
         byte[] header = new byte[13];
         BinaryPrimitives.WriteInt32BigEndian(header, image.Width);
@@ -72,7 +74,6 @@ internal static class PngEncoder
 
         EndChunk(file, start);
         AddChunk(file, "IEND", []);
-        return file.Written.ToArray();
     }
 
     private delegate void BlockSink(ReadOnlySpan<byte> data, bool last);
