@@ -46,13 +46,16 @@ T* block_image(const stig_tensor& t, int64_t i, int64_t b) {
   return image<T>(t, i) + b * t.h * t.w * t.block;
 }
 
+// NaN if one of them is; std::max would keep the first or the second as they come.
+float largest(float a, float b) { return a > b || a != a ? a : b; }
+
 template <int64_t lanes, typename T>
 void pool_row(const T* __restrict upper, const T* __restrict lower, int64_t width, T* __restrict to) {
   for (int64_t x = 0; x < width; ++x) {
     for (int64_t l = 0; l < lanes; ++l) {
       const int64_t k = 2 * x * lanes + l;
       to[x * lanes + l] = rounded<T>(
-          std::max(std::max(load(upper[k]), load(upper[k + lanes])), std::max(load(lower[k]), load(lower[k + lanes]))));
+          largest(largest(load(upper[k]), load(upper[k + lanes])), largest(load(lower[k]), load(lower[k + lanes]))));
     }
   }
 }

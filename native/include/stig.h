@@ -171,7 +171,7 @@ STIG_API stig_status stig_running_statistics(const stig_tensor* mean, const stig
 
 /* ---- resample.cpp ---- */
 
-/* 2x2 maximum, stride 2, h and w even; also bfloat16 */
+/* 2x2 maximum, stride 2, h and w even, NaN if one of the four is; also bfloat16 */
 STIG_API stig_status stig_max_pool_forward(const stig_tensor* src, const stig_tensor* dst);
 /* the gradient goes to the first largest of each window in row-major order */
 STIG_API stig_status stig_max_pool_backward(const stig_tensor* src, const stig_tensor* diff_dst,
