@@ -96,6 +96,7 @@ std::vector<float> gather(DevicePointer base, int64_t rows, int64_t columns, int
 
 void multiply(const Product& p) {
   if (p.workspace != 0) device_range(p.workspace, p.workspace_bytes, "cuBLAS workspace");
+  device_undefine(p.workspace, p.workspace_bytes);
   for (int64_t batch = 0; batch < p.batch; ++batch) {
     DevicePointer a_base = p.a + static_cast<uint64_t>(batch * p.stride_a) * size_of(p.a_type);
     DevicePointer b_base = p.b + static_cast<uint64_t>(batch * p.stride_b) * size_of(p.b_type);

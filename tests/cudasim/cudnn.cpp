@@ -583,6 +583,12 @@ void run(Handle& h, const char* name, std::function<void()> work) {
   require(status == kSuccess, kExecutionFailed, "the driver answers " + std::to_string(status));
 }
 
+// From the first to the last moment of a call its workspace holds nothing for anybody else: what lies over an operand shows either way.
+void take(const Workspace& ws) {
+  device_range(ws.address, ws.needed, "cuDNN workspace");
+  device_undefine(ws.address, ws.needed);
+}
+
 void check_overlap(const void* a, const void* b, const char* what) {
   require(a != b, kBadParam, std::string(what) + " may not share memory with the output");
 }
@@ -595,7 +601,7 @@ void forward(const char* name, Handle& h, const Problem& p, float alpha, const v
   check_pointer(y, "the output");
   check_overlap(x, y, "the input");
   run(h, name, [p, ws, alpha, beta, x, w, y] {
-    device_range(ws.address, ws.needed, "cuDNN workspace");
+    take(ws);
     std::vector<float> dense_x = gather(p.x, address(x), p.tf32, "convolution input");
     std::vector<float> dense_w = gather(p.w, address(w), p.tf32, "convolution filter");
     turn(p, dense_w);
@@ -611,7 +617,7 @@ void backward_data(const char* name, Handle& h, const Problem& p, float alpha, c
   check_pointer(dy, "the output's gradient");
   check_pointer(dx, "the input's gradient");
   run(h, name, [p, ws, alpha, beta, w, dy, dx] {
-    device_range(ws.address, ws.needed, "cuDNN workspace");
+    take(ws);
     std::vector<float> dense_w = gather(p.w, address(w), p.tf32, "convolution filter");
     std::vector<float> dense_dy = gather(p.y, address(dy), p.tf32, "convolution output's gradient");
     turn(p, dense_w);
@@ -627,7 +633,7 @@ void backward_filter(const char* name, Handle& h, const Problem& p, float alpha,
   check_pointer(dy, "the output's gradient");
   check_pointer(dw, "the filter's gradient");
   run(h, name, [p, ws, alpha, beta, x, dy, dw] {
-    device_range(ws.address, ws.needed, "cuDNN workspace");
+    take(ws);
     std::vector<float> dense_x = gather(p.x, address(x), p.tf32, "convolution input");
     std::vector<float> dense_dy = gather(p.y, address(dy), p.tf32, "convolution output's gradient");
     std::vector<float> dense = engine::backward_filter(p, dense_x, dense_dy);
@@ -960,7 +966,7 @@ API cudnnConvolutionBiasActivationForward(void* h, const void* alpha1, void* x_d
     if (residual != 0) check_pointer(z, "z");
     check_overlap(x, y, "the input");
     run(handle, "cudnnConvolutionBiasActivationForward", [p, ws, zt, bt, a, scale, residual, x, w, z, bias, y] {
-      device_range(ws.address, ws.needed, "cuDNN workspace");
+      take(ws);
       std::vector<float> dense_x = gather(p.x, address(x), p.tf32, "convolution input");
       std::vector<float> dense_w = gather(p.w, address(w), p.tf32, "convolution filter");
       turn(p, dense_w);

@@ -152,6 +152,7 @@ std::vector<int64_t> dense_pitch(const std::vector<int64_t>& extents) {
 
 void run(const Plan& plan, DevicePointer in, DevicePointer out, int direction) {
   if (plan.work_bytes > 0) device_range(plan.work, plan.work_bytes, "cuFFT work area");
+  device_undefine(plan.work, plan.work_bytes);
   std::vector<int64_t> half = plan.n;
   half.back() = plan.half();
   Side from = plan.in;
