@@ -69,13 +69,15 @@ internal sealed record CliRun(int Code, string Output, string Error)
     /// What Ctrl-C does, to one of the programs. A shell's background job and all it starts ignore SIGINT; there SIGTERM, which the program
     /// takes for the same.
     /// </summary>
-    public static void Interrupt(Process process)
+    /// <returns>The exit code of a program that is ended by it.</returns>
+    public static int Interrupt(Process process)
     {
-        const int interrupt = 2;
+        const int interrupt = 2, terminate = 15, ended = 128;
         string ignored = File.ReadLines($"/proc/{process.Id}/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal));
         bool isIgnored = (ulong.Parse(ignored.AsSpan("SigIgn:".Length).Trim(), NumberStyles.HexNumber, CultureInfo.InvariantCulture) >> (interrupt - 1) & 1) == 1;
         using Process kill = Process.Start("kill", [isIgnored ? "-TERM" : "-INT", $"{process.Id}"]);
         kill.WaitForExit();
+        return ended + (isIgnored ? terminate : interrupt);
     }
 
     /// <summary>Asserts that the run ended with this code and exactly one line of error that holds all of the given parts.</summary>

@@ -78,12 +78,12 @@ public sealed class DisturbedRunTests(Workspace workspace)
 
         CliRun.Interrupt(process);
         string? line = process.StandardError.ReadLine();
-        CliRun.Interrupt(process);
+        int ended = CliRun.Interrupt(process);
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
 
         Assert.Contains("once more to stop at once", line, StringComparison.Ordinal);
-        Assert.Equal(ExitCode.Interrupted, process.ExitCode);
+        Assert.Equal(ended, process.ExitCode);
         Assert.DoesNotContain("Trained to step", output, StringComparison.Ordinal);
         SafeTensorsFile.Open(Path.Combine(run, "last.safetensors")).Dispose();
     }

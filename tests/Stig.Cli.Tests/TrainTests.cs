@@ -46,10 +46,12 @@ public sealed class TrainTests(Workspace workspace)
     [Fact]
     public void An_interrupted_run_can_be_resumed()
     {
+        bool sent = false;
         CliRun interrupted = CliRun.OfProcess("stig", (process, line) =>
         {
-            if (line.Contains("step", StringComparison.Ordinal) && !line.Contains("stopped", StringComparison.Ordinal))
+            if (!sent && line.Contains("step", StringComparison.Ordinal))
             {
+                sent = true;
                 CliRun.Interrupt(process);
             }
         }, [.. Arguments, "--size", "32", "--width", "4", "--steps", "1000000", "--validate", "0"]);

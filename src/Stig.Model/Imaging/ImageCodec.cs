@@ -65,36 +65,38 @@ public static class ImageCodec
         string name = ImageFiles.Printable(path);
         try
         {
-            // The length of a link is its own, not its target's.
-            var file = new FileInfo(path);
-            if (!file.Exists || file.Attributes.HasFlag(FileAttributes.ReparsePoint))
+            FileInfo file = ImageFiles.Followed(path);
+            if (!file.Exists && Directory.Exists(path))
             {
-                file = new FileInfo(File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path);
-                if (Directory.Exists(path))
-                {
-                    throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
-                }
+                throw new ImageFormatException($"{name}: cannot be read: it is a folder. Name the images in it, or remove it.");
             }
 
             // Pipes, sockets and devices have no length either.
-            if (file.Length == 0)
-            {
-                throw Empty(name);
-            }
-
-            long most = Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside);
-            if (file.Length > most)
-            {
-                throw new ImageFormatException($"{name}: has {file.Length} bytes, more than an image of {maxPixels} pixels can need. " +
-                                               "Scale it down, cut it into parts, or remove it.");
-            }
-
+            CheckLength(file.Length, name, maxPixels);
             using SafeFileHandle handle = File.OpenHandle(path);
-            return read(handle, (int)file.Length);
+
+            // The file may be another than the one looked at.
+            long length = RandomAccess.GetLength(handle);
+            CheckLength(length, name, maxPixels);
+            return read(handle, (int)length);
         }
         catch (Exception error) when (error is (IOException and not ImageFormatException) or UnauthorizedAccessException)
         {
             throw new ImageFormatException($"{name}: cannot be read: {error.Message.TrimEnd('.')}. Check its name and permissions.", error);
+        }
+    }
+
+    private static void CheckLength(long length, string name, long maxPixels)
+    {
+        if (length == 0)
+        {
+            throw Empty(name);
+        }
+
+        if (length > Math.Min(Array.MaxLength, (BytesPerPixel * maxPixels) + BytesBeside))
+        {
+            throw new ImageFormatException($"{name}: has {length} bytes, more than an image of {maxPixels} pixels can need. " +
+                                           "Scale it down, cut it into parts, or remove it.");
         }
     }
 

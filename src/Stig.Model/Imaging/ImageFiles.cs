@@ -119,6 +119,27 @@ public static class ImageFiles
         }
     }
 
+    /// <summary>A file or, for a link, what it leads to: length and times of a link are its own. A link that leads nowhere is given
+    /// itself.</summary>
+    internal static FileInfo Followed(string path)
+    {
+        var file = new FileInfo(path);
+        if (file.Exists && !file.Attributes.HasFlag(FileAttributes.ReparsePoint))
+        {
+            return file;
+        }
+
+        try
+        {
+            return file.LinkTarget is null ? file : new FileInfo(file.ResolveLinkTarget(returnFinalTarget: true)!.FullName);
+        }
+        catch (IOException)
+        {
+            // A circle of links; to open it tells so.
+            return file;
+        }
+    }
+
     /// <summary>The path without links in it, part by part from the root. Links that go in circles have no end; 40 steps are the system's
     /// limit too.</summary>
     internal static string Canonical(string full, int depth)

@@ -49,7 +49,7 @@ internal static class InputReader
     {
         DateTime modified = File.GetLastWriteTimeUtc(file);
         byte[] bytes = memory?.Length >= length ? memory : new byte[length];
-        memory = length <= KeptLength ? bytes : null;
+        memory = length <= KeptLength ? bytes : memory;
         int read = ImageCodec.Fill(file, bytes.AsSpan(0, length));
         return read == length && RandomAccess.GetLength(file) == length && File.GetLastWriteTimeUtc(file) == modified
             ? (bytes.AsMemory(0, length), modified)

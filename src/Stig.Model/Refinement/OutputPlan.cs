@@ -1,3 +1,5 @@
+using Stig.Model.Imaging;
+
 namespace Stig.Model.Refinement;
 
 /// <summary>What is to be done about an input.</summary>
@@ -37,7 +39,7 @@ internal sealed class OutputPlan(string root, ExistingOutputs existing, string m
             case ExistingOutputs.Resume when history.Find(input.Name) is { Status: RefineStatus.Refined } entry
                 && entry.Model == model && entry.Options == description && entry.Output == input.OutputName
                 && output.Exists && entry.OutputBytes == output.Length:
-                var file = new FileInfo(input.Path);
+                FileInfo file = ImageFiles.Followed(input.Path);
                 return !file.Exists || file.Length != entry.InputBytes ? new Decision(RefineStatus.Refined)
                     : file.LastWriteTimeUtc == entry.InputModified ? new Decision(RefineStatus.Skipped)
                     : new Decision(RefineStatus.Refined, KnownHash: entry.InputHash);

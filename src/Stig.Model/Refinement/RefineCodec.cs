@@ -7,6 +7,8 @@ public sealed record RefineCodec
 {
     private const int MinimumSide = 2;
 
+    private static readonly PixelArrays Recoded = new(RefinePipeline.IdleBytes);
+
     /// <summary>The format of outputs.</summary>
     public OutputFormat Format { get; init; } = OutputFormat.Png;
 
@@ -35,14 +37,18 @@ public sealed record RefineCodec
     /// <param name="content">An image file's content.</param>
     /// <param name="name">Its name, and that of the output.</param>
     /// <param name="refiner">Whose notes go into the output.</param>
-    /// <returns>The output's length in bytes.</returns>
+    /// <param name="write">Takes the output's content, which it is not to keep; null: nobody wants it.</param>
     /// <exception cref="RefineItemException">The content is no image that can be refined, or the format cannot hold it.</exception>
-    public int Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner)
+    public void Recode(ReadOnlySpan<byte> content, string name, IImageRefiner refiner, Action<ReadOnlyMemory<byte>>? write = null)
     {
-        FittedImage image = Decode(content, name);
+        FittedImage image = Decode(content, name, Recoded);
         using var output = new ByteBuffer();
         Encode(image, image.Working, name, refiner, output);
-        return output.Length;
+        write?.Invoke(output.Memory);
+        if (image.IsDecodedInto)
+        {
+            Recoded.Return(image.Working.Pixels);
+        }
     }
 
     /// <summary>The extension, with its dot, of the output of an input of that name; known before the input is read.</summary>
@@ -73,7 +79,14 @@ public sealed record RefineCodec
 
         try
         {
-            return new FittedImage(Fit?.Fit(image, name) ?? image, image.Width, image.Height, image.Alpha, decoded.Source);
+            RgbImage working = Fit?.Fit(image, name) ?? image;
+            bool decodedInto = ReferenceEquals(working.Pixels, image.Pixels);
+            if (!decodedInto)
+            {
+                arrays?.Return(image.Pixels);
+            }
+
+            return new FittedImage(working, decodedInto, image.Width, image.Height, image.Alpha, decoded.Source);
         }
         catch (ImageFormatException error)
         {
@@ -113,8 +126,9 @@ public sealed record RefineCodec
 
 /// <summary>A decoded image as the model takes it.</summary>
 /// <param name="Working">The pixels at the size at which the model sees them.</param>
+/// <param name="IsDecodedInto">Whether its pixels lie in the memory into which the file was decoded: it had the size already.</param>
 /// <param name="Width">The image's own width.</param>
 /// <param name="Height">The image's own height.</param>
 /// <param name="Alpha">Its opacities, or null.</param>
 /// <param name="Source">What its file said beside the pixels.</param>
-internal sealed record FittedImage(RgbImage Working, int Width, int Height, byte[]? Alpha, ImageSource Source);
+internal sealed record FittedImage(RgbImage Working, bool IsDecodedInto, int Width, int Height, byte[]? Alpha, ImageSource Source);

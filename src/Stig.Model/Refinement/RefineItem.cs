@@ -72,8 +72,8 @@ public sealed record RefineItem(string Name, string OutputName)
 
     /// <summary>
     /// Gives the whole content of the file; called once, by any thread. It has to stay as it is until the same thread asks for that of another
-    /// item. Null: the output is there already. Throws <see cref="RefineItemException"/> where the input cannot be had; that costs this input
-    /// only.
+    /// item. Null (that of the nullable type: a null array would become empty memory): the output is there already. Throws
+    /// <see cref="RefineItemException"/> where the input cannot be had; that costs this input only.
     /// </summary>
     public Func<ReadOnlyMemory<byte>?>? Read { get; init; }
 

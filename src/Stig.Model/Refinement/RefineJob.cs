@@ -339,7 +339,7 @@ public sealed class RefineJob : IDisposable
             {
                 (ReadOnlyMemory<byte> content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
                 time.Modified = modified;
-                return knownHash is not null && ContentHash.Of(content.Span) == knownHash ? null : content;
+                return knownHash is not null && ContentHash.Of(content.Span) == knownHash ? default(ReadOnlyMemory<byte>?) : content;
             },
             Write = encoded => output.Write(input.OutputName, encoded.Span),
         };

@@ -17,7 +17,7 @@ public sealed record RefinePipelineOptions
 
     /// <summary>
     /// Bytes of decoded images held at a time. No image is decoded while they are in use, so that at most as many images as there are
-    /// threads come on top.
+    /// threads come on top, and 32 MiB at most of memory that is kept for the next ones.
     /// </summary>
     public long MemoryBytes { get; init; } = 256L << 20;
 
@@ -75,6 +75,9 @@ public readonly record struct PipelineLoad(double Seconds, double List, double D
 /// <param name="options">Codec, threads, bounds.</param>
 public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefinePipelineOptions options)
 {
+    /// <summary>Bytes of memory of images that are done with that are kept for the next ones.</summary>
+    internal const long IdleBytes = 32 << 20;
+
     private readonly int codecThreads = options.CodecThreads > 0 ? options.CodecThreads : Environment.ProcessorCount;
     private Run? current;
 
@@ -121,9 +124,6 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
     // All state stands under one lock. Codec threads prefer encoding, which frees memory, to decoding, which takes it.
     private sealed class Run : IAsyncDisposable
     {
-        // Memory of images that are done with and of which the next ones are made.
-        private const long IdleBytes = 32 << 20;
-
         private readonly IReadOnlyList<IImageRefiner> devices;
         private readonly RefinePipelineOptions options;
         private readonly RefineCodec codec;
@@ -491,7 +491,11 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                 long ticks = Stopwatch.GetTimestamp() - from;
                 Interlocked.Add(ref encodeTicks, ticks);
                 outcome = outcome with { Seconds = outcome.Seconds with { Encode = Seconds(ticks) } };
-                arrays.Return(loaded.Pixels.Pixels);
+                if (loaded.Image.IsDecodedInto)
+                {
+                    arrays.Return(loaded.Pixels.Pixels);
+                }
+
                 lock (gate)
                 {
                     encoding--;

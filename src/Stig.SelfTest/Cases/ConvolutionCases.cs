@@ -39,7 +39,33 @@ internal static class ConvolutionCases
             ("1x1, 48 to 16 channels, single pixel", 2, 48, 16, 1, 1, 1, 1, 0, true),
             ("3x3 without padding, window as large as the image", 2, 3, 8, 3, 3, 3, 1, 0, true),
         ];
-        return list.Select(c => Convolution(c.What, c.N, c.In, c.Out, c.H, c.W, c.K, c.S, c.P, c.Bias, winograd));
+        return list.Select(c => Convolution(c.What, c.N, c.In, c.Out, c.H, c.W, c.K, c.S, c.P, c.Bias, winograd)).Append(Joined(winograd));
+    }
+
+    // Results that executors may lay into the joined map at once, where other results lie between their pixels.
+    private static OperationCase Joined(bool winograd)
+    {
+        const int Channels = 16, Products = 9 * Channels;
+        return new OperationCase
+        {
+            Name = $"conv2d{(winograd ? " with Winograd" : "")}/results joined",
+            Inputs =
+            [
+                CaseInput.Variable("src", new Shape(2, Channels, 9, 11), Fills.Normal()),
+                CaseInput.Weights("weights a", new Shape(Channels, Channels, 3, 3), Fills.Normal(1 / Math.Sqrt(Products))),
+                CaseInput.Weights("bias a", new Shape(Channels), Fills.Normal()),
+                CaseInput.Weights("weights b", new Shape(2 * Channels, Channels, 1, 1), Fills.Normal(1 / Math.Sqrt(Channels))),
+            ],
+            Build = (graph, x) =>
+            {
+                Value src = graph.AsFeatures(x[0]);
+                return [graph.Concat(Axis.Channel, graph.Conv2d(src, x[1], x[2], 1, 1), graph.Conv2d(src, x[3], null, 1, 0))];
+            },
+            Oracle = x => [SelectionOracles.Concat(Axis.Channel, ConvolutionOracles.Conv2d(x[0], x[1], x[2], 1, 1), ConvolutionOracles.Conv2d(x[0], x[3], null, 1, 0))],
+            Outputs = [new("dst", Loosened(Bound.Accumulation(Products, "3 x 3 x 16 products"), winograd))],
+            Gradient = Loosened(Bound.Accumulation(2 * 9 * 11, "all pixels"), winograd),
+            PerImage = true,
+        };
     }
 
     private static OperationCase Convolution(

@@ -101,7 +101,8 @@ public sealed class RefineJobTests : IDisposable
         File.SetLastWriteTimeUtc(inputs[1], new DateTime(2001, 2, 3, 4, 5, 6, DateTimeKind.Utc));
         File.Delete(Path.Combine(Out, "2.png"));
         File.AppendAllText(Path.Combine(Out, "3.png"), "x");
-        (List<ManifestEntry> entries, _) = await workspace.RunAsync([new TestRefiner()], options);
+        (List<ManifestEntry> entries, RefineJobProgress progress) = await workspace.RunAsync([new TestRefiner()], options);
+        Assert.Equal((3, 3, 0), (progress.Refined, progress.Skipped, progress.Failed));
 
         // 1.png has the same content under another time: it is read, and left alone by its hash.
         string[] again = [.. entries.Where(entry => entry.Status == RefineStatus.Refined).Select(entry => entry.Input).Order()];
@@ -110,6 +111,23 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner { ModelId = "2222222222222222" }], options)).Progress.Skipped);
         RefineJobOptions stampless = options with { Pipeline = new RefinePipelineOptions { Codec = new RefineCodec { Stamp = false } } };
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner()], stampless)).Progress.Refined);
+    }
+
+    [Fact]
+    public async Task A_link_is_refined_as_what_it_leads_to_and_then_skipped()
+    {
+        string target = workspace["elsewhere.png"];
+        File.WriteAllBytes(target, BatchWorkspace.Png(1));
+        Directory.CreateDirectory(workspace.In);
+        File.CreateSymbolicLink(Path.Combine(workspace.In, "link.png"), target);
+        RefineJobOptions options = new() { OutputFolder = Out };
+
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Refined);
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+
+        File.WriteAllBytes(target, BatchWorkspace.Png(2));
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Refined);
+        Assert.Equal(ImageCodec.Load(target).Pixels, ImageCodec.Load(Path.Combine(Out, "link.png")).Pixels);
     }
 
     // Something writes the file all the time: what is read is refused, unless it happens to be left alone just then, and then it is whole.

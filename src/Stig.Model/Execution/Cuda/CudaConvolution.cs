@@ -23,12 +23,14 @@ internal static class CudaConvolution
         DnnDataType type = size == 2 ? DnnDataType.BFloat16 : DnnDataType.Float32;
 
         // cuDNN takes packed maps. A feature map of whole vectors that is one is read where it is; anything else (planar images, a part of a
-        // joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. Results have maps of
-        // their own, see CudaLayout.JoinedMayShareStorage.
+        // joined map) is laid out in the work area, with zeros in the channels that fill up the last vector. A result that belongs into a
+        // joined map is computed in the work area and copied.
         int inputChannels = io.Layout.PaddedChannels(src.Shape.C);
         int outputChannels = io.Layout.PaddedChannels(dst.Shape.C);
         bool inPlace = io.FillsVectors(0);
+        bool outPlace = dst.Stride == outputChannels;
         long inputBytes = inPlace ? 0 : Align((long)src.Shape.N * src.Pixels * inputChannels * size);
+        long outputBytes = outPlace ? 0 : Align((long)dst.Shape.N * dst.Pixels * outputChannels * size);
 
         CudaTensorStore.Entry entry = program.Entry(weightsValue);
         CudaTensorStore.Entry? biasEntry = io.Node.Inputs.Count == 3 ? program.Entry(io.Node.Inputs[2]) : null;
@@ -64,7 +66,7 @@ internal static class CudaConvolution
         });
         (DnnShape shape, ConvolutionMethod method, long workspace) = prepared;
         int algorithm = (int)method.Algorithm;
-        io.NeedScratch(inputBytes + workspace);
+        io.NeedScratch(inputBytes + outputBytes + workspace);
 
         List<Action> actions = [];
         if (!src.IsFeatures)
@@ -78,20 +80,27 @@ internal static class CudaConvolution
         }
 
         ulong X() => inPlace ? src.Address : program.Scratch;
-        DnnWorkspace Workspace() => new(program.Scratch + (ulong)inputBytes, workspace);
+        ulong Y() => outPlace ? dst.Address : program.Scratch + (ulong)inputBytes;
+        DnnWorkspace Workspace() => new(program.Scratch + (ulong)(inputBytes + outputBytes), workspace);
         if (method.AddsBias)
         {
             DnnActivation identity = Identity();
             actions.Add(() => executor.Dnn.ForwardBiasActivation(
-                shape, algorithm, X(), packed.Weights, biasShape!, packed.Bias, identity, dst.Address, Workspace()));
+                shape, algorithm, X(), packed.Weights, biasShape!, packed.Bias, identity, Y(), Workspace()));
         }
         else
         {
-            actions.Add(() => executor.Dnn.Forward(shape, algorithm, X(), packed.Weights, dst.Address, Workspace()));
+            actions.Add(() => executor.Dnn.Forward(shape, algorithm, X(), packed.Weights, Y(), Workspace()));
             if (biasShape is not null)
             {
-                actions.Add(() => AddBias(dst.Address));
+                actions.Add(() => AddBias(Y()));
             }
+        }
+
+        if (!outPlace)
+        {
+            actions.Add(() => CudaKernels.CopyRows(
+                executor, dst with { Address = program.Scratch + (ulong)inputBytes, Stride = outputChannels }, dst.Address, dst.Stride).Queue());
         }
 
         return actions;
