@@ -153,6 +153,16 @@ public sealed class Bf16Tests
         Assert.True(result.Passed, result.Message);
     }
 
+    [Theory]
+    [InlineData("AMX", true, Precision.Bf16)]
+    [InlineData("AMX", false, Precision.Bf16)]
+    [InlineData("AVX-512 BF16", true, Precision.F32)]
+    [InlineData("AVX-512 BF16", false, Precision.Bf16)]
+    [InlineData("AVX-512 VNNI", true, Precision.F32)]
+    [InlineData("AVX2", false, Precision.F32)]
+    public void The_instruction_set_decides_on_the_arithmetic(string isa, bool winograd, Precision expected) =>
+        Assert.Equal(expected, CpuPrecision.Suited(isa, winograd));
+
     [Fact]
     public void Operations_of_training_are_refused()
     {
