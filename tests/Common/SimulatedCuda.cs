@@ -113,13 +113,7 @@ internal static unsafe class SimulatedCuda
 
     private static string? Built()
     {
-        DirectoryInfo? folder = new(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Stig.sln")))
-        {
-            folder = folder.Parent;
-        }
-
-        string? libraries = folder is null ? null : Path.Combine(folder.FullName, "artifacts", "cudasim");
+        string? libraries = Repository.Root is null ? null : Repository.PathOf("artifacts/cudasim");
         return libraries is not null && File.Exists(Path.Combine(libraries, Driver)) ? libraries : null;
     }
 }

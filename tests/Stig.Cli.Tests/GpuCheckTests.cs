@@ -19,7 +19,7 @@ public sealed class GpuCheckTests : IDisposable
     [Fact]
     public void One_command_proves_and_measures_and_leaves_its_results()
     {
-        CliRun run = Check(SimulatedCuda.BuiltFolder, "--golden", Repository("tests/golden"), "--filter", "reference/01_spectrum", "--bench", "--width 8 --size 32 --runs 2");
+        CliRun run = Check(SimulatedCuda.BuiltFolder, "--golden", Repository.PathOf("tests/golden"), "--filter", "reference/01_spectrum", "--bench", "--width 8 --size 32 --runs 2");
 
         Assert.True(run.Code == ExitCode.Success, run.Output + run.Error);
         Assert.Contains("cuda:0 ", run.Output, StringComparison.Ordinal);
@@ -75,23 +75,12 @@ public sealed class GpuCheckTests : IDisposable
         Assert.Contains(message, run.ErrorLines[^1], StringComparison.Ordinal);
     }
 
-    private static string Repository(string path)
-    {
-        DirectoryInfo folder = new(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Stig.sln")))
-        {
-            folder = folder.Parent ?? throw new DirectoryNotFoundException($"{AppContext.BaseDirectory} lies in no copy of the sources.");
-        }
-
-        return Path.Combine(folder.FullName, path);
-    }
-
     private CliRun Check(string? libraries, params string[] arguments)
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the bundle's scripts are for Linux");
         Assert.SkipWhen(libraries is null, "The simulated CUDA libraries are not built (artifacts/cudasim).");
         string kit = Directory.CreateDirectory(Path.Combine(folder, "kit")).FullName;
-        File.Copy(Repository("deploy/gpu-check"), Path.Combine(kit, "gpu-check"));
+        File.Copy(Repository.PathOf("deploy/gpu-check"), Path.Combine(kit, "gpu-check"));
         string program = Path.Combine(kit, "run");
         File.WriteAllText(program, $"#!/bin/sh\nexec dotnet '{Path.Combine(AppContext.BaseDirectory, "stig.dll")}' \"$@\"\n");
         if (!OperatingSystem.IsWindows())

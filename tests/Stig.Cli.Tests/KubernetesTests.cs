@@ -13,21 +13,7 @@ namespace Stig.Cli.Tests;
 public sealed class KubernetesTests(Workspace workspace)
 {
     private readonly string folder = workspace.NewFolder();
-    private readonly string[] job = File.ReadAllLines(Path.Combine(RepositoryRoot, "deploy", "kubernetes", "refine-job.yaml"));
-
-    private static string RepositoryRoot
-    {
-        get
-        {
-            DirectoryInfo root = new(AppContext.BaseDirectory);
-            while (!File.Exists(Path.Combine(root.FullName, "Stig.sln")))
-            {
-                root = root.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-            }
-
-            return root.FullName;
-        }
-    }
+    private readonly string[] job = File.ReadAllLines(Repository.PathOf("deploy/kubernetes/refine-job.yaml"));
 
     // The oracle of the outputs is one run without shards; that of exit codes is what the file's failure policy says of them.
     [Fact]

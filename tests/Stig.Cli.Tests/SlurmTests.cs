@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.Versioning;
 using Stig.Model.Imaging;
+using Stig.Tests;
 
 namespace Stig.Cli.Tests;
 
@@ -39,7 +40,7 @@ public sealed class SlurmTests(Workspace workspace)
 
         using var slurm = new OneNode(Path.Combine(folder, "slurm"));
         string submitted = slurm.Run("sbatch", "--parsable", "--array=1-3", $"--chdir={folder}", $"--export=ALL,STIG={program},STIG_OPTIONS=--batch 1",
-            Path.Combine(RepositoryRoot, "deploy", "slurm", "refine.sbatch"), workspace.FilterModel, Out, input).Trim();
+            Repository.PathOf("deploy/slurm/refine.sbatch"), workspace.FilterModel, Out, input).Trim();
 
         // The program of the second task is killed as soon as it has written something; its process is named in the lock's note.
         string note = Path.Combine(Out, ".stig", "refine-1-of-3.holder"), manifest = Path.Combine(Out, "manifest-1-of-3.jsonl");
@@ -60,20 +61,6 @@ public sealed class SlurmTests(Workspace workspace)
         Assert.True(merged.Code == ExitCode.Success, $"{merged.Error} {merged.Output} {log}");
         Assert.InRange(before, 1, Images / 3 * 2);
         Assert.Equal(Tree(whole), Tree(Out));
-    }
-
-    private static string RepositoryRoot
-    {
-        get
-        {
-            DirectoryInfo root = new(AppContext.BaseDirectory);
-            while (!File.Exists(Path.Combine(root.FullName, "Stig.sln")))
-            {
-                root = root.Parent ?? throw new InvalidOperationException("The tests do not run inside the repository.");
-            }
-
-            return root.FullName;
-        }
     }
 
     private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')

@@ -8,6 +8,7 @@ using Stig.Interop.Cuda;
 using Stig.Interop.Cuda.Blas;
 using Stig.Interop.Cuda.Dnn;
 using Stig.Interop.Cuda.Fft;
+using Stig.Tests;
 
 namespace Stig.Interop.Tests.Cuda;
 
@@ -218,7 +219,7 @@ public sealed partial class HeaderTests
     {
         string include = Headers();
         var check = new Check("simulator", include);
-        string folder = Path.Combine(Root(), "tests", "cudasim");
+        string folder = Repository.PathOf("tests/cudasim");
         check.Declare("using Pointer = uint64_t;");
         foreach (string file in (string[])["driver.cpp", "cufft.cpp", "cublas.cpp", "cublaslt.cpp", "cudnn.cpp"])
         {
@@ -274,17 +275,6 @@ public sealed partial class HeaderTests
         Assert.SkipWhen(string.IsNullOrEmpty(include), $"{Variable} names no folder with NVIDIA's headers; ./build.sh headers obtains one");
         Assert.True(File.Exists(Path.Combine(include!, "cuda.h")), $"{include} has no cuda.h");
         return include!;
-    }
-
-    private static string Root()
-    {
-        DirectoryInfo folder = new(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Stig.sln")))
-        {
-            folder = folder.Parent ?? throw new DirectoryNotFoundException("The tests do not lie in the repository.");
-        }
-
-        return folder.FullName;
     }
 
     [GeneratedRegex(@"^API (?<name>cu\w+)\((?<parameters>(?:[^()]|\([^()]*\))*)\) \{", RegexOptions.Multiline)]
@@ -362,7 +352,7 @@ public sealed partial class HeaderTests
 
         public void Run()
         {
-            string folder = Directory.CreateDirectory(Path.Combine(Root(), "artifacts", "headers")).FullName;
+            string folder = Directory.CreateDirectory(Repository.PathOf("artifacts/headers")).FullName;
             string source = Path.Combine(folder, $"{subject}.cpp");
             string sized = "template <int N> struct sized { unsigned char bytes[N]; };\n";
             File.WriteAllText(source, $"{Preamble}namespace ours {{\n{sized}{declarations}}}\n{assertions}");

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using CsCheck;
 using Stig.Model.Checkpoints;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Checkpoints;
 
@@ -465,8 +466,7 @@ public sealed class SafeTensorsFileTests : IDisposable
     [Fact]
     public void Golden_header_is_read()
     {
-        string golden = Environment.GetEnvironmentVariable("STIG_GOLDEN") ?? Path.Combine(RepositoryRoot(), "tests", "golden");
-        string path = Path.Combine(golden, "01_spectrum.safetensors");
+        string path = Path.Combine(ReferenceFolder.Location, "01_spectrum.safetensors");
         Assert.SkipUnless(File.Exists(path), "the golden folder (STIG_GOLDEN or tests/golden) lacks 01_spectrum.safetensors");
         using SafeTensorsFile file = SafeTensorsFile.Open(path);
         Assert.NotEmpty(file.Tensors);
@@ -479,17 +479,6 @@ public sealed class SafeTensorsFileTests : IDisposable
         file.ReadFinite("a.image", values);
         Assert.InRange(values.Min(), 0f, 1f);
         Assert.InRange(values.Max(), float.Epsilon, 1f);
-    }
-
-    private static string RepositoryRoot()
-    {
-        DirectoryInfo? at = new(AppContext.BaseDirectory);
-        while (at is not null && !File.Exists(Path.Combine(at.FullName, "Stig.sln")))
-        {
-            at = at.Parent;
-        }
-
-        return at?.FullName ?? AppContext.BaseDirectory;
     }
 
     private static string Entry(string name, string dtype, string shape, long begin, long end) =>

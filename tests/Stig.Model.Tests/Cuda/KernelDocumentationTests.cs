@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Stig.Model.Execution.Cuda;
+using Stig.Tests;
 
 namespace Stig.Model.Tests.Cuda;
 
@@ -9,7 +10,7 @@ namespace Stig.Model.Tests.Cuda;
 /// </summary>
 public sealed partial class KernelDocumentationTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.PathOf("");
     private static readonly Entry[] Entries = [.. Directory.GetFiles(Path.Combine(Root, "native", "ptx"), "*.ptx").SelectMany(Parse)];
 
     [Fact]
@@ -127,17 +128,6 @@ public sealed partial class KernelDocumentationTests
                 yield return item.Replace("then ", "", StringComparison.Ordinal).Split(' ', StringSplitOptions.RemoveEmptyEntries);
             }
         }
-    }
-
-    private static string FindRoot()
-    {
-        DirectoryInfo folder = new(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Stig.sln")))
-        {
-            folder = folder.Parent ?? throw new DirectoryNotFoundException($"{AppContext.BaseDirectory} lies in no copy of the sources.");
-        }
-
-        return folder.FullName;
     }
 
     [GeneratedRegex(@"(?<head>(?://[^\n]*\n)+)\n*\.visible \.entry (?<name>\w+)\((?<parameters>[^)]*)\)")]
