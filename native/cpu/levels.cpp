@@ -1,5 +1,5 @@
-// Levels of a spectrum: its values averaged under a coarse grid over |normalised frequency|, the same for all four quadrants, and the
-// spreading of such a grid over a spectrum.
+// Levels of a spectrum: its values averaged under a coarse grid over |normalised frequency|, the same for all four
+// quadrants, and the spreading of such a grid over a spectrum.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -9,8 +9,8 @@
 namespace stig {
 namespace {
 
-// Which grid nodes a row or column of a centred spectrum belongs to: linear interpolation at |frequency|, held beyond the outer nodes.
-// Node k of g stands at (k + 1/2)/g of the Nyquist frequency.
+// Which grid nodes a row or column of a centred spectrum belongs to: linear interpolation at |frequency|, held beyond
+// the outer nodes. Node k of g stands at (k + 1/2)/g of the Nyquist frequency.
 struct Axis {
   Axis(int64_t extent, int64_t nodes) : lower(extent), fraction(extent), weight(nodes) {
     for (int64_t i = 0; i < extent; ++i) {
@@ -28,13 +28,16 @@ struct Axis {
   std::vector<double> weight;  // sum of the weights of a node
 };
 
-void check_pair(const stig_tensor* spectrum, const char* spectrum_name, const stig_tensor* levels, const char* levels_name) {
+void check_pair(const stig_tensor* spectrum, const char* spectrum_name, const stig_tensor* levels,
+                const char* levels_name) {
   check_planar(spectrum, spectrum_name);
   check_planar(levels, levels_name);
-  require(levels->n == spectrum->n && levels->c == spectrum->c,
-          std::string(levels_name) + " " + describe(*levels) + " does not belong to " + spectrum_name + " " + describe(*spectrum));
-  require(levels->h <= spectrum->h / 2 && levels->w <= spectrum->w / 2,
-          std::string(levels_name) + " " + describe(*levels) + " is too fine for " + spectrum_name + " " + describe(*spectrum));
+  require(levels->n == spectrum->n && levels->c == spectrum->c, std::string(levels_name) + " " + describe(*levels) +
+                                                                    " does not belong to " + spectrum_name + " " +
+                                                                    describe(*spectrum));
+  require(levels->h <= spectrum->h / 2 && levels->w <= spectrum->w / 2, std::string(levels_name) + " " +
+                                                                            describe(*levels) + " is too fine for " +
+                                                                            spectrum_name + " " + describe(*spectrum));
 }
 
 }  // namespace
@@ -93,7 +96,8 @@ stig_status stig_spread_levels(const stig_tensor* src, float protected_radius, c
           const double dx = static_cast<double>(x - dst->w / 2);
           const int64_t k = columns.lower[x];
           const bool is_protected = dy * dy + dx * dx <= static_cast<double>(protected_radius) * protected_radius;
-          to[y * dst->w + x] = is_protected ? 0 : row[k] + static_cast<float>(columns.fraction[x]) * (row[k + 1] - row[k]);
+          to[y * dst->w + x] =
+              is_protected ? 0 : row[k] + static_cast<float>(columns.fraction[x]) * (row[k + 1] - row[k]);
         }
       }
     });

@@ -67,13 +67,13 @@ stig_status stig_linear_forward(const stig_tensor* src, const stig_tensor* weigh
     const Matrix w = matrix(weights, "weights", weights->n, x.columns);
     const Matrix y = matrix(dst, "dst", x.rows, w.rows);
     if (w.rows == 1) {
-      // A row at a time and in a fixed order: sgemm's order of summation depends on the number of rows, and with it an image's
-      // result on the images beside it.
+      // A row at a time and in a fixed order: sgemm's order of summation depends on the number of rows, and with it an
+      // image's result on the images beside it.
       const float constant = wanted(bias) ? *matrix(bias, "bias", 1, 1).data : 0;
       for (int64_t i = 0; i < y.rows; ++i) {
         const float* row = x.data + i * x.stride;
-        y.data[i * y.stride] =
-            static_cast<float>(constant + ordered_sum(x.columns, [&](int64_t k) { return static_cast<double>(row[k]) * w.data[k]; }));
+        y.data[i * y.stride] = static_cast<float>(
+            constant + ordered_sum(x.columns, [&](int64_t k) { return static_cast<double>(row[k]) * w.data[k]; }));
       }
       return;
     }

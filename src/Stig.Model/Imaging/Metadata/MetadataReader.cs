@@ -69,7 +69,11 @@ internal static class MetadataReader
 
         return new ImageMetadata
         {
-            ColourProfile = profile, Exif = exif, Xmp = xmp, HasContentCredentials = credentials, PngColour = colour,
+            ColourProfile = profile,
+            Exif = exif,
+            Xmp = xmp,
+            HasContentCredentials = credentials,
+            PngColour = colour,
         };
     }
 
@@ -157,7 +161,9 @@ internal static class MetadataReader
         return new ImageMetadata
         {
             ColourProfile = whole ? [.. profile.Values.SelectMany(piece => piece)] : pieces > 0 ? [] : null,
-            Exif = exif, Xmp = xmp, HasContentCredentials = credentials,
+            Exif = exif,
+            Xmp = xmp,
+            HasContentCredentials = credentials,
         };
     }
 

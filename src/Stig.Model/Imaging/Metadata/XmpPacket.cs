@@ -159,7 +159,9 @@ internal static class XmpPacket
     {
         var settings = new XmlWriterSettings
         {
-            OmitXmlDeclaration = true, Encoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), NewLineHandling = NewLineHandling.None,
+            OmitXmlDeclaration = true,
+            Encoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false),
+            NewLineHandling = NewLineHandling.None,
         };
         var stream = new MemoryStream();
         using (var writer = XmlWriter.Create(stream, settings))
