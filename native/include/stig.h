@@ -185,9 +185,9 @@ STIG_API stig_status stig_bicubic_up2_backward(const stig_tensor* diff_dst, cons
 
 /* ---- levels.cpp: all planar ---- */
 
-/* A grid [n, c, g, k] of a centred spectrum [n, c, h, w]: node (i, j) stands at the normalised frequencies |v| = (i +
- * 1/2)/g, |u| = (j + 1/2)/k of the Nyquist frequency, in all four quadrants; g <= h/2, k <= w/2. dst is the mean of src
- * weighted by bilinear interpolation between the nodes, held beyond the outer ones. */
+/* A grid [n, c, g, k] of a centred spectrum [n, c, h, w]: in all four quadrants node (i, j) stands at the frequencies
+ * |v| = (i + 1/2)/g and |u| = (j + 1/2)/k of the Nyquist frequency; g <= h/2, k <= w/2. dst is the mean of src weighted
+ * by bilinear interpolation between the nodes, held beyond the outer ones. */
 STIG_API stig_status stig_spectral_levels(const stig_tensor* src, const stig_tensor* dst);
 /* dst interpolates the grid src; 0 where v^2 + u^2 <= protected_radius^2 in bins */
 STIG_API stig_status stig_spread_levels(const stig_tensor* src, float protected_radius, const stig_tensor* dst);

@@ -7,6 +7,7 @@ public sealed record RefineCodec
 {
     private const int MinimumSide = 2;
 
+    // For Recode, so that it uses memory again as the pipeline does.
     private static readonly PixelArrays Recoded = new(RefinePipeline.IdleBytes);
 
     /// <summary>The format of outputs.</summary>

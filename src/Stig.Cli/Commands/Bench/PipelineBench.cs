@@ -19,13 +19,13 @@ namespace Stig.Cli.Commands.Bench;
 /// <param name="Files">Reading the input, writing the output under another name and renaming it, alone.</param>
 /// <param name="Loop">The stages alone: a plain loop of reading, decoding, encoding, writing and renaming.</param>
 /// <param name="Pipeline">The whole job, its model replaced by a pass-through.</param>
-/// <param name="Ratio">The rate of the whole job over that of the plain loop: what the pipeline itself costs.</param>
-/// <param name="RatioToMemory">The rate of the whole job, files included, over that of decoding and encoding in memory.</param>
+/// <param name="Ratio">The rate of the whole job, files included, over that of decoding and encoding in memory.</param>
+/// <param name="RatioToLoop">The rate of the whole job over that of the plain loop: what the pipeline itself costs.</param>
 /// <param name="FirstOutputSeconds">From the job's start until its first output is written.</param>
 internal sealed record PipelineBenchReport(
     int Threads, int Images, int Size, string Format, bool Durable,
     StageReport Decode, StageReport Codec, StageReport Files, StageReport Loop, StageReport Pipeline,
-    double Ratio, double RatioToMemory, double FirstOutputSeconds);
+    double Ratio, double RatioToLoop, double FirstOutputSeconds);
 
 /// <summary>How fast something went.</summary>
 /// <param name="Rate">Images a second.</param>
@@ -73,7 +73,7 @@ internal static class PipelineBench
                     + $"read and write      {report.Files}\n"
                     + $"all of these, alone {report.Loop}\n"
                     + $"pipeline            {report.Pipeline}\n"
-                    + $"ratio               {report.Ratio,8:F3} to all of these, {report.RatioToMemory:F3} to decode and encode in memory; "
+                    + $"ratio               {report.Ratio,8:F3} to decode and encode in memory, {report.RatioToLoop:F3} to all of these; "
                     + $"first output after {report.FirstOutputSeconds:F2} s"));
             return ExitCode.Success;
         });
@@ -127,8 +127,8 @@ internal static class PipelineBench
                 bench.Threads, bench.Images, bench.Size, extension[1..], bench.Durable,
                 Median(measured.Select(round => round.Decode)), Median(measured.Select(round => round.Codec)),
                 Median(measured.Select(round => round.Files)), Median(measured.Select(round => round.Loop)),
-                Median(measured.Select(round => round.Pipeline)), Median(measured.Select(round => round.Pipeline.Rate / round.Loop.Rate)),
-                Median(measured.Select(round => round.Pipeline.Rate / round.Codec.Rate)), Median(measured.Select(round => round.First)));
+                Median(measured.Select(round => round.Pipeline)), Median(measured.Select(round => round.Pipeline.Rate / round.Codec.Rate)),
+                Median(measured.Select(round => round.Pipeline.Rate / round.Loop.Rate)), Median(measured.Select(round => round.First)));
         }
         finally
         {
