@@ -110,7 +110,7 @@ static int Bundle()
         throw new BuildException($"`ldd {core}` failed: {dependencies.Trim()}");
     }
 
-    string[] wanted = ["libdnnl.", "libkissfft", "libgomp.", "libOpenCL."];
+    string[] wanted = ["libdnnl.", "libkissfft", "libgomp.", "libOpenCL.", "libisal."];
     Directory.CreateDirectory(Path.Combine(folder, "lib"));
     foreach (string[] words in dependencies.Split('\n').Select(line => line.Split(' ', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         .Where(words => words.Length > 2 && wanted.Any(words[0].StartsWith)))
@@ -239,6 +239,7 @@ static void SetUp()
         // oneDNN's CMake package looks for OpenCL, which it was built with.
         ("ocl-icd-opencl-dev", HasHeader("CL/cl.h") && HasLibrary("libOpenCL.so")),
         ("libkissfft-dev", HasHeader("kissfft/kiss_fft.h")),
+        ("libisal-dev", HasHeader("isa-l/igzip_lib.h")),
     ];
     string[] missing = [.. needed.Where(item => !item.Present).Select(item => item.Package)];
     if (missing.Length == 0)

@@ -6,11 +6,12 @@ function(stig_add_native_core suffix)
   set(target "stig_native${suffix}")
   add_library(${target} SHARED ${STIG_NATIVE_SOURCES})
   target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/native/include" "${PROJECT_SOURCE_DIR}/native/cpu")
+  target_include_directories(${target} SYSTEM PRIVATE "${ISAL_INCLUDE_DIR}")
   target_compile_definitions(${target} PRIVATE STIG_BUILDING_CORE STIG_CORE_VERSION="${PROJECT_VERSION}" STIG_ISA_LEVEL="${suffix}")
   # -fno-math-errno and -fno-trapping-math change no result; they let the compiler vectorise sqrt and selects.
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Werror -fvisibility=hidden
                          -fno-math-errno -fno-trapping-math ${ARGN})
-  target_link_libraries(${target} PRIVATE DNNL::dnnl kissfft::kissfft-float OpenMP::OpenMP_CXX)
+  target_link_libraries(${target} PRIVATE DNNL::dnnl kissfft::kissfft-float OpenMP::OpenMP_CXX ${ISAL_LIBRARY})
   target_link_options(${target} PRIVATE -Wl,--no-undefined)
   add_dependencies(native_core ${target})
 endfunction()

@@ -327,6 +327,13 @@ enum { STIG_ROUND_NEAREST = 0, STIG_ROUND_DOWN = 1 };
 /* dst uint8 interleaved = round(255 clamp(src, 0, 1)); a tie goes to the even value, NaN to 0 */
 STIG_API stig_status stig_pack_pixels(const stig_tensor* src, int32_t rounding, const stig_tensor* dst);
 
+/* ---- inflate.cpp ---- */
+
+/* dst = the content of a zlib stream (RFC 1950) that src holds exactly, with nothing before or after it. Anything but
+ * a sound stream of exactly dst_bytes, its checksum included, is STIG_INVALID_ARGUMENT; dst is then undefined. Sizes
+ * are 1 to 2^32 - 1 bytes. */
+STIG_API stig_status stig_inflate(const void* src, int64_t src_bytes, void* dst, int64_t dst_bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -121,7 +121,7 @@ public static unsafe class NativeCore
 
             throw new NativeLibraryMissingException(
                 "STIG's native core could not be loaded. Tried: " + string.Join("; ", tried) +
-                ". Build it with ./build.sh; it needs oneDNN and KissFFT (Debian packages libdnnl2, libkissfft-float131).");
+                ". Build it with ./build.sh; it needs oneDNN, KissFFT and ISA-L (Debian packages libdnnl2, libkissfft-float131, libisal2).");
         }
     }
 

@@ -293,4 +293,7 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Core)]
     internal static partial CoreStatus stig_pack_pixels(NativeTensor* src, int rounding, NativeTensor* dst);
+
+    [LibraryImport(Core)]
+    internal static partial CoreStatus stig_inflate(byte* src, long srcBytes, byte* dst, long dstBytes);
 }

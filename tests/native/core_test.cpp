@@ -388,6 +388,29 @@ void optimizers(Results& results) {
   KEEP(image);
 }
 
+// A zlib stream of one stored block, and the same with one bit changed or cut short.
+void inflate(Results& results) {
+  const std::array<uint8_t, 16> stream = {0x78, 0x01, 0x01, 5, 0, 0xFA, 0xFF, 's', 't', 'i', 'g', '!', 0x06, 0x3E, 0x01, 0xD9};
+  const auto size = static_cast<int64_t>(stream.size());
+  Tensor text(1, 1, 1, 5, 1, STIG_F32, 1);
+  void* dst = text.get().data;
+  OK(stig_inflate(stream.data(), size, dst, 5));
+  expect(std::memcmp(dst, "stig!", 5) == 0, "a stored block is copied");
+  results.insert(results.end(), static_cast<char*>(dst), static_cast<char*>(dst) + 5);
+  expect(stig_inflate(stream.data(), size, dst, 4) == STIG_INVALID_ARGUMENT, "a stream that is too long is refused");
+  for (int64_t cut = 1; cut < size; ++cut) {
+    const std::vector<uint8_t> part(stream.begin(), stream.begin() + cut);
+    expect(stig_inflate(part.data(), cut, dst, 5) == STIG_INVALID_ARGUMENT, "a stream cut short is refused");
+  }
+  for (size_t i = 0; i < stream.size() * 8; ++i) {
+    // The five bits that fill up the byte of the block's head mean nothing.
+    if (i / 8 == 2 && i % 8 >= 3) continue;
+    std::array<uint8_t, 16> changed = stream;
+    changed[i / 8] = static_cast<uint8_t>(changed[i / 8] ^ (1u << i % 8));
+    expect(stig_inflate(changed.data(), size, dst, 5) == STIG_INVALID_ARGUMENT, "a changed stream is refused, bit " + std::to_string(i));
+  }
+}
+
 // What is wrong is refused with a sentence, and nothing is touched.
 void refusals(Results&) {
   Tensor a(1, 3, 4, 4), b(1, 3, 4, 5), half(1, 16, 2, 2, 16, STIG_BF16);
@@ -410,7 +433,8 @@ int main(int argc, char** argv) {
       {"resample", resample},       {"convolution", convolution},
       {"linear", linear},           {"spectrum", spectrum},
       {"losses", losses},           {"patches", patches},
-      {"optimizers", optimizers},   {"refusals", refusals}};
+      {"optimizers", optimizers},   {"inflate", inflate},
+      {"refusals", refusals}};
   for (const auto& [name, test] : tests) {
     if (name == without) continue;
     Results one, several;

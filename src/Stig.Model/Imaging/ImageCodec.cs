@@ -168,6 +168,12 @@ public static class ImageCodec
 
         ImageMetadata metadata = MetadataReader.Read(encoded, header.Format);
         int orientation = metadata.Exif is { } exif ? ExifData.Orientation(exif) : 1;
+        if (header.Format == ImageFormat.Png && orientation == 1
+            && PngDecoder.Decode(encoded, header.Width, header.Height, arrays) is { } image)
+        {
+            return new DecodedImage(image, new ImageSource(header, metadata));
+        }
+
         fixed (byte* start = encoded)
         {
             using SKData data = SKData.Create((nint)start, encoded.Length);

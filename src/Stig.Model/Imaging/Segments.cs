@@ -1,17 +1,28 @@
 using System.Buffers.Binary;
+using System.IO.Hashing;
 using System.Text;
 
 namespace Stig.Model.Imaging;
 
 /// <summary>A chunk of PNG data.</summary>
-internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> content)
+/// <param name="type">Its four letters.</param>
+/// <param name="whole">Length, type, content and checksum.</param>
+internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> whole)
 {
+    private readonly ReadOnlySpan<byte> whole = whole;
+
     public string Type { get; } = type;
 
-    public ReadOnlySpan<byte> Content { get; } = content;
+    public ReadOnlySpan<byte> Content => whole[8..^4];
+
+    /// <summary>Whether a decoder that does not know the chunk cannot show the image (5.4).</summary>
+    public bool IsCritical => char.IsAsciiLetterUpper(Type[0]);
+
+    /// <summary>Whether the checksum is that of type and content.</summary>
+    public bool IsSound => Crc32.HashToUInt32(whole[4..^4]) == BinaryPrimitives.ReadUInt32BigEndian(whole[^4..]);
 }
 
-/// <summary>The chunks of PNG data in order, up to the first that breaks off. Checksums are not looked at.</summary>
+/// <summary>The chunks of PNG data in order, up to the first that breaks off. Checksums are looked at only where asked for.</summary>
 /// <remarks>PNG (ISO/IEC 15948), 5.3: length, type, content, checksum.</remarks>
 internal ref struct PngChunks(ReadOnlySpan<byte> data)
 {
@@ -29,7 +40,7 @@ internal ref struct PngChunks(ReadOnlySpan<byte> data)
         }
 
         int length = BinaryPrimitives.ReadInt32BigEndian(rest);
-        Current = new PngChunk(Encoding.Latin1.GetString(rest.Slice(4, 4)), rest.Slice(8, length));
+        Current = new PngChunk(Encoding.Latin1.GetString(rest.Slice(4, 4)), rest[..(12 + length)]);
         rest = rest[(12 + length)..];
         return true;
     }

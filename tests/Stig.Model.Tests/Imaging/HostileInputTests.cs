@@ -143,7 +143,7 @@ public sealed class HostileInputTests
         // Far more pixels than the header declares, in its own data.
         byte[] small = TestPng.Encode(8, 8, 8, 2, (_, _) => [1, 2, 3]);
         int data = small.AsSpan().IndexOf("IDAT"u8) - 4;
-        AssertLittleMemory([.. small[..data], .. Chunk("IDAT", zeros), .. Chunk("IEND", [])], "IDAT of 200 MiB");
+        AssertLittleMemory([.. small[..data], .. TestPng.Chunk("IDAT", zeros), .. TestPng.Chunk("IEND", [])], "IDAT of 200 MiB");
     }
 
     [Fact]
@@ -301,32 +301,7 @@ public sealed class HostileInputTests
         }
 
         // A decoder that refuses a chunk by its checksum would never see what is in it.
-        return random.Next(2) == 0 && ImageHeaders.FormatOf(file) == ImageFormat.Png ? WithChecksums(file) : file;
-    }
-
-    private static byte[] WithChecksums(byte[] png)
-    {
-        for (int at = 8; at + 12 <= png.Length;)
-        {
-            uint length = BinaryPrimitives.ReadUInt32BigEndian(png.AsSpan(at));
-            if (length > png.Length - at - 12)
-            {
-                break;
-            }
-
-            Chunk(Encoding.Latin1.GetString(png, at + 4, 4), png[(at + 8)..(at + 8 + (int)length)]).CopyTo(png, at);
-            at += 12 + (int)length;
-        }
-
-        return png;
-    }
-
-    private static byte[] Chunk(string type, byte[] content)
-    {
-        byte[] chunk = [0, 0, 0, 0, .. Encoding.Latin1.GetBytes(type), .. content, 0, 0, 0, 0];
-        BinaryPrimitives.WriteInt32BigEndian(chunk, content.Length);
-        BinaryPrimitives.WriteUInt32BigEndian(chunk.AsSpan(chunk.Length - 4), Crc32.Of(chunk.AsSpan(4, chunk.Length - 8)));
-        return chunk;
+        return random.Next(2) == 0 && ImageHeaders.FormatOf(file) == ImageFormat.Png ? TestPng.WithChecksums(file) : file;
     }
 
     private static List<(string Name, byte[] File)> Originals()

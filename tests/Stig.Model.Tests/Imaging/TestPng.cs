@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
+using System.Text;
 
 namespace Stig.Model.Tests.Imaging;
 
@@ -31,16 +32,16 @@ internal static class TestPng
         byte[] idat = compressed.ToArray();
         var file = new MemoryStream();
         file.Write([0x89, (byte)'P', (byte)'N', (byte)'G', 13, 10, 26, 10]);
-        WriteChunk(file, "IHDR", Header(width, height, depth, colourType, interlaced));
+        file.Write(Chunk("IHDR", Header(width, height, depth, colourType, interlaced)));
         foreach (var (type, content) in extraChunks)
         {
-            WriteChunk(file, type, content);
+            file.Write(Chunk(type, content));
         }
 
         // Two pieces: files may divide their data anywhere.
-        WriteChunk(file, "IDAT", idat[..(idat.Length / 2)]);
-        WriteChunk(file, "IDAT", idat[(idat.Length / 2)..]);
-        WriteChunk(file, "IEND", []);
+        file.Write(Chunk("IDAT", idat[..(idat.Length / 2)]));
+        file.Write(Chunk("IDAT", idat[(idat.Length / 2)..]));
+        file.Write(Chunk("IEND", []));
         return file.ToArray();
     }
 
@@ -48,8 +49,8 @@ internal static class TestPng
     {
         var file = new MemoryStream();
         file.Write([0x89, (byte)'P', (byte)'N', (byte)'G', 13, 10, 26, 10]);
-        WriteChunk(file, "IHDR", Header(width, height, 8, 2, interlaced: false));
-        WriteChunk(file, "IDAT", [0x78, 0x01]);
+        file.Write(Chunk("IHDR", Header(width, height, 8, 2, interlaced: false)));
+        file.Write(Chunk("IDAT", [0x78, 0x01]));
         return file.ToArray();
     }
 
@@ -112,19 +113,36 @@ internal static class TestPng
         }
     }
 
-    private static void WriteChunk(MemoryStream file, string type, byte[] content)
+    /// <summary>A chunk: length, type, content, checksum.</summary>
+    public static byte[] Chunk(string type, byte[] content)
     {
-        byte[] body = [.. System.Text.Encoding.ASCII.GetBytes(type), .. content];
-        var number = new byte[4];
-        BinaryPrimitives.WriteInt32BigEndian(number, content.Length);
-        file.Write(number);
-        file.Write(body);
-        BinaryPrimitives.WriteUInt32BigEndian(number, Checksum(body));
-        file.Write(number);
+        byte[] chunk = [0, 0, 0, 0, .. Encoding.Latin1.GetBytes(type), .. content, 0, 0, 0, 0];
+        BinaryPrimitives.WriteInt32BigEndian(chunk, content.Length);
+        BinaryPrimitives.WriteUInt32BigEndian(chunk.AsSpan(chunk.Length - 4), Checksum(chunk.AsSpan(4, chunk.Length - 8)));
+        return chunk;
+    }
+
+    /// <summary>Makes the checksums of all whole chunks right, in place.</summary>
+    public static byte[] WithChecksums(byte[] png)
+    {
+        for (int at = 8; at + 12 <= png.Length;)
+        {
+            uint length = BinaryPrimitives.ReadUInt32BigEndian(png.AsSpan(at));
+            if (length > png.Length - at - 12)
+            {
+                break;
+            }
+
+            int end = at + 8 + (int)length;
+            BinaryPrimitives.WriteUInt32BigEndian(png.AsSpan(end), Checksum(png.AsSpan(at + 4, 4 + (int)length)));
+            at = end + 4;
+        }
+
+        return png;
     }
 
     // CRC-32 as in annex D of the specification.
-    private static uint Checksum(byte[] body)
+    private static uint Checksum(ReadOnlySpan<byte> body)
     {
         uint checksum = uint.MaxValue;
         foreach (byte value in body)

@@ -42,7 +42,12 @@ internal static class DeepPng
                 Span<byte> line = current.AsSpan(0, unit * columns);
                 int filter = samples.ReadByte();
                 samples.ReadExactly(line);
-                Unfilter(filter, line, previous, unit);
+                if (filter is < 0 or > PngFilters.Last)
+                {
+                    throw new InvalidDataException($"Row {row} has the filter {filter}.");
+                }
+
+                PngFilters.Undo(filter, line, previous, unit);
                 for (int column = 0; column < columns; column++)
                 {
                     Store(line.Slice(unit * column, unit), interleaved.Slice(4 * (row * width + x + column * stepX), 4));
@@ -66,36 +71,6 @@ internal static class DeepPng
 
         compressed.Position = 0;
         return new ZLibStream(compressed, CompressionMode.Decompress);
-    }
-
-    // The filters of chapter 9: a byte is stored as its difference from a prediction made of its left, upper and upper-left
-    // neighbours.
-    private static void Unfilter(int filter, Span<byte> line, ReadOnlySpan<byte> above, int unit)
-    {
-        for (int i = 0; i < line.Length; i++)
-        {
-            int left = i >= unit ? line[i - unit] : 0;
-            int upLeft = i >= unit ? above[i - unit] : 0;
-            line[i] += (byte)(filter switch
-            {
-                1 => left,
-                2 => above[i],
-                3 => (left + above[i]) / 2,
-                4 => Paeth(left, above[i], upLeft),
-                _ => 0,
-            });
-        }
-    }
-
-    private static int Paeth(int left, int up, int upLeft)
-    {
-        int towardsLeft = Math.Abs(up - upLeft), towardsUp = Math.Abs(left - upLeft), towardsUpLeft = Math.Abs(left + up - 2 * upLeft);
-        if (towardsLeft <= towardsUp && towardsLeft <= towardsUpLeft)
-        {
-            return left;
-        }
-
-        return towardsUp <= towardsUpLeft ? up : upLeft;
     }
 
     private static void Store(ReadOnlySpan<byte> samples, Span<byte> pixel)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
+using System.IO.Hashing;
 using System.Text;
 
 namespace Stig.Model.Imaging;
@@ -120,7 +121,7 @@ internal static class PngEncoder
     {
         Span<byte> chunk = file.Written[start..];
         BinaryPrimitives.WriteInt32BigEndian(chunk, chunk.Length - 8);
-        uint checksum = Crc32.Of(chunk[4..]);
+        uint checksum = Crc32.HashToUInt32(chunk[4..]);
         BinaryPrimitives.WriteUInt32BigEndian(file.Free(sizeof(uint)), checksum);
         file.Advance(sizeof(uint));
     }

@@ -1,16 +1,20 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 
 namespace Stig.Model.Imaging;
 
 /// <summary>PNG's row filters: each byte as its difference from a prediction.</summary>
-/// <remarks>PNG (ISO/IEC 15948), chapter 9. Rows are held with a margin of at least <c>unit</c> zeros before them, so that the first
-/// pixel's left neighbour needs no case of its own. Results do not depend on the width of the machine's vectors: the lanes of a
-/// vector are bytes that do not touch each other, and the rest of a row takes the scalar form of the same formula.</remarks>
+/// <remarks>PNG (ISO/IEC 15948), chapter 9. Results do not depend on the width of the machine's vectors: the lanes of a vector are bytes
+/// that do not touch each other, and the rest of a row takes the scalar form of the same formula.</remarks>
 internal static class PngFilters
 {
-    /// <summary>Writes the differences of one row.</summary>
+    /// <summary>The last filter's number.</summary>
+    public const int Last = 4;
+
+    /// <summary>Writes the differences of one row. It is held with a margin of at least <paramref name="unit"/> zeros before it, so that the
+    /// first pixel's left neighbour needs no case of its own.</summary>
     /// <param name="filter">0 none, 1 left, 2 above, 3 mean, 4 Paeth.</param>
     /// <param name="row">The margin, then the row.</param>
     /// <param name="above">The margin, then the row above (zeros above the first).</param>
@@ -69,11 +73,99 @@ internal static class PngFilters
         return sum;
     }
 
+    /// <summary>Turns the differences of one row back into its bytes, in place.</summary>
+    /// <param name="filter">0 none, 1 left, 2 above, 3 mean, 4 Paeth.</param>
+    /// <param name="row">The differences; receives the row.</param>
+    /// <param name="above">The row above, as long (zeros above the first).</param>
+    /// <param name="unit">Bytes a pixel.</param>
+    public static void Undo(int filter, Span<byte> row, ReadOnlySpan<byte> above, int unit)
+    {
+        switch (filter)
+        {
+            case 0:
+                break;
+            case 1:
+                Undo<Left>(row, above, unit);
+                break;
+            case 2:
+                UndoAbove(row, above);
+                break;
+            case 3:
+                Undo<Mean>(row, above, unit);
+                break;
+            case Last:
+                Undo<Paeth>(row, above, unit);
+                break;
+            default:
+                throw new ArgumentOutOfRangeException(nameof(filter), filter, $"Filters are 0 to {Last}.");
+        }
+    }
+
+    private static void UndoAbove(Span<byte> row, ReadOnlySpan<byte> above)
+    {
+        int i = 0;
+        for (; i <= row.Length - Vector<byte>.Count; i += Vector<byte>.Count)
+        {
+            (new Vector<byte>(row[i..]) + new Vector<byte>(above[i..])).CopyTo(row[i..]);
+        }
+
+        for (; i < row.Length; i++)
+        {
+            row[i] += above[i];
+        }
+    }
+
+    // A pixel needs its left neighbour first, so that only the channels of one pixel can be computed together: in lanes of 16 bits, of
+    // which a pixel of three bytes leaves the fourth to chance.
+    private static void Undo<T>(Span<byte> row, ReadOnlySpan<byte> above, int unit)
+        where T : struct, ISerialPrediction
+    {
+        above = above[..row.Length];
+        int i = 0;
+        if (unit is 3 or 4)
+        {
+            ref byte at = ref MemoryMarshal.GetReference(row);
+            ref byte up = ref MemoryMarshal.GetReference(above);
+            Vector128<short> left = default, aboveLeft = default;
+            for (; i <= row.Length - sizeof(uint); i += unit)
+            {
+                Vector128<short> aboveIt = LoadPixel(ref Unsafe.Add(ref up, i));
+                left = (LoadPixel(ref Unsafe.Add(ref at, i)) + T.Predict(left, aboveIt, aboveLeft)) & Vector128.Create((short)0xFF);
+                aboveLeft = aboveIt;
+                uint pixel = Vector128.Narrow(left.AsUInt16(), left.AsUInt16()).AsUInt32().ToScalar();
+                if (unit == 4)
+                {
+                    Unsafe.WriteUnaligned(ref Unsafe.Add(ref at, i), pixel);
+                }
+                else
+                {
+                    Unsafe.WriteUnaligned(ref Unsafe.Add(ref at, i), (ushort)pixel);
+                    Unsafe.Add(ref at, i + 2) = (byte)(pixel >> 16);
+                }
+            }
+        }
+
+        for (; i < row.Length; i++)
+        {
+            bool first = i < unit;
+            row[i] += (byte)T.Predict(first ? 0 : row[i - unit], above[i], first ? 0 : above[i - unit]);
+        }
+    }
+
+    private static Vector128<short> LoadPixel(ref byte at) =>
+        Vector128.WidenLower(Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<uint>(ref at)).AsByte()).AsInt16();
+
     private interface IPrediction
     {
         static abstract Vector<byte> Predict(Vector<byte> left, Vector<byte> above, Vector<byte> aboveLeft);
 
         static abstract int Predict(int left, int above, int aboveLeft);
+    }
+
+    // One that looks to the left, which undoing has to do before it can go on; the same for bytes in lanes of 16 bits.
+    private interface ISerialPrediction : IPrediction
+    {
+        static abstract Vector128<short> Predict(Vector128<short> left, Vector128<short> above, Vector128<short> aboveLeft);
     }
 
     private readonly struct NoPrediction : IPrediction
@@ -83,9 +175,11 @@ internal static class PngFilters
         public static int Predict(int left, int above, int aboveLeft) => 0;
     }
 
-    private readonly struct Left : IPrediction
+    private readonly struct Left : ISerialPrediction
     {
         public static Vector<byte> Predict(Vector<byte> left, Vector<byte> above, Vector<byte> aboveLeft) => left;
+
+        public static Vector128<short> Predict(Vector128<short> left, Vector128<short> above, Vector128<short> aboveLeft) => left;
 
         public static int Predict(int left, int above, int aboveLeft) => left;
     }
@@ -97,7 +191,7 @@ internal static class PngFilters
         public static int Predict(int left, int above, int aboveLeft) => above;
     }
 
-    private readonly struct Mean : IPrediction
+    private readonly struct Mean : ISerialPrediction
     {
         // floor((a + b) / 2) = (a and b) + (a xor b) / 2, in which nothing overflows; with the lowest bits gone first, the halves of
         // eight bytes can be taken in one shift.
@@ -107,10 +201,13 @@ internal static class PngFilters
             return (left & above) + Vector.AsVectorByte(Vector.ShiftRightLogical(Vector.AsVectorUInt64(differing), 1));
         }
 
+        public static Vector128<short> Predict(Vector128<short> left, Vector128<short> above, Vector128<short> aboveLeft) =>
+            Vector128.ShiftRightLogical(left + above, 1);
+
         public static int Predict(int left, int above, int aboveLeft) => (left + above) / 2;
     }
 
-    private readonly struct Paeth : IPrediction
+    private readonly struct Paeth : ISerialPrediction
     {
         // With p = a + b - c the distances are |p - a| = |b - c|, |p - b| = |a - c| and |p - c| = |(a - c) + (b - c)|. Where the two
         // differences have one sign, the third distance is their sum and never the smallest; otherwise it is the difference of
@@ -124,6 +221,15 @@ internal static class PngFilters
             Vector<byte> least = Vector.Min(toLeft, Vector.Min(toAbove, toAboveLeft));
             return Vector.ConditionalSelect(Vector.Equals(least, toLeft), left,
                                             Vector.ConditionalSelect(Vector.Equals(least, toAbove), above, aboveLeft));
+        }
+
+        public static Vector128<short> Predict(Vector128<short> left, Vector128<short> above, Vector128<short> aboveLeft)
+        {
+            Vector128<short> toLeft = above - aboveLeft, toAbove = left - aboveLeft, toAboveLeft = Vector128.Abs(toLeft + toAbove);
+            (toLeft, toAbove) = (Vector128.Abs(toLeft), Vector128.Abs(toAbove));
+            Vector128<short> least = Vector128.Min(toAboveLeft, Vector128.Min(toLeft, toAbove));
+            return Vector128.ConditionalSelect(Vector128.Equals(least, toLeft), left,
+                                               Vector128.ConditionalSelect(Vector128.Equals(least, toAbove), above, aboveLeft));
         }
 
         public static int Predict(int left, int above, int aboveLeft)

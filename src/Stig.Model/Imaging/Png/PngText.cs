@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.IO.Hashing;
 using System.Text;
 
 namespace Stig.Model.Imaging;
@@ -34,7 +35,7 @@ public static class PngText
             BinaryPrimitives.WriteInt32BigEndian(rest, content.Length);
             "tEXt"u8.CopyTo(rest[4..]);
             content.CopyTo(rest[8..]);
-            BinaryPrimitives.WriteUInt32BigEndian(rest[(8 + content.Length)..], Crc32.Of(rest.Slice(4, 4 + content.Length)));
+            BinaryPrimitives.WriteUInt32BigEndian(rest[(8 + content.Length)..], Crc32.HashToUInt32(rest.Slice(4, 4 + content.Length)));
             rest = rest[(content.Length + ChunkOverhead)..];
         }
 
@@ -57,7 +58,7 @@ public static class PngText
         {
             uint length = rest.Length >= ChunkOverhead ? BinaryPrimitives.ReadUInt32BigEndian(rest) : uint.MaxValue;
             if (length > rest.Length - ChunkOverhead
-                || Crc32.Of(rest.Slice(4, 4 + (int)length)) != BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]))
+                || Crc32.HashToUInt32(rest.Slice(4, 4 + (int)length)) != BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]))
             {
                 throw new ArgumentException("A chunk of the PNG image breaks off or has a wrong checksum.", nameof(png));
             }
