@@ -86,7 +86,8 @@ public static class ImageCodec
         }
     }
 
-    private static void CheckLength(long length, string name, long maxPixels)
+    /// <exception cref="ImageFormatException">A file is empty, or longer than so many pixels can need.</exception>
+    internal static void CheckLength(long length, string name, long maxPixels)
     {
         if (length == 0)
         {

@@ -44,15 +44,46 @@ internal static class InputReader
         }
     }
 
+    /// <summary>Reads a part of an open file, an image of its own.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="offset">Where the part begins.</param>
+    /// <param name="length">Its length in bytes.</param>
+    /// <param name="place">What messages call the part.</param>
+    /// <param name="maxPixels">As for <see cref="ImageCodec.ReadFile(string, long)"/>.</param>
+    /// <returns>The content, valid until the same thread reads another.</returns>
+    /// <exception cref="RefineItemException">It cannot be read, is too long for an image, or the file ends before it does.</exception>
+    public static ReadOnlyMemory<byte> Read(SafeFileHandle file, long offset, long length, string place, long maxPixels)
+    {
+        try
+        {
+            ImageCodec.CheckLength(length, ImageFiles.Printable(place), maxPixels);
+        }
+        catch (ImageFormatException error)
+        {
+            throw new RefineItemException(RefineCause.Image, error.Message, error);
+        }
+
+        Memory<byte> content = Memory((int)length).AsMemory(0, (int)length);
+        using var part = new FileRange(file, offset, length, place);
+        part.ReadExactly(content.Span);
+        return content;
+    }
+
     // Null if it changed. Times and lengths are those of the open file: one that takes its name meanwhile is another.
     private static (ReadOnlyMemory<byte> Content, DateTime Modified)? ReadUnchanged(SafeFileHandle file, int length)
     {
         DateTime modified = File.GetLastWriteTimeUtc(file);
-        byte[] bytes = memory?.Length >= length ? memory : new byte[length];
-        memory = length <= KeptLength ? bytes : memory;
+        byte[] bytes = Memory(length);
         int read = ImageCodec.Fill(file, bytes.AsSpan(0, length));
         return read == length && RandomAccess.GetLength(file) == length && File.GetLastWriteTimeUtc(file) == modified
             ? (bytes.AsMemory(0, length), modified)
             : null;
+    }
+
+    private static byte[] Memory(int length)
+    {
+        byte[] bytes = memory?.Length >= length ? memory : new byte[length];
+        memory = length <= KeptLength ? bytes : memory;
+        return bytes;
     }
 }

@@ -176,21 +176,29 @@ public sealed class RefineJob : IDisposable
         await foreach (RefineOutcome outcome in pipeline.RunAsync(items, ending.Token).ConfigureAwait(false))
         {
             ManifestEntry own = Describe(outcome);
-            var slot = outcome.Item.Tag as TarSlot;
-            if (slot is null or { Index: >= 0 })
+            IReadOnlyList<ManifestEntry> lines = [own], withdrawn = [];
+            if (outcome.Item.Tag is not TarSlot slot)
             {
                 Count(own, 1);
             }
-
-            foreach (ManifestEntry entry in slot is null ? [own] : shards.Finish(slot, outcome, own))
+            else
             {
-                if (slot is not null && entry.Status == RefineStatus.Failed && entry.Failures is not null)
+                // Images count one by one as they are done, tar files only when they fail as a whole.
+                if (slot.Member is { IsImage: true })
                 {
-                    // A tar file that breaks off takes along what had been refined of it.
-                    slot.Shard.Lines.ForEach(line => Count(line, -1));
-                    Count(entry, 1);
+                    Count(own, 1);
                 }
 
+                lines = shards.Finish(slot, outcome, own, out withdrawn);
+                Withdraw(withdrawn);
+                if (slot.Shard is { IsClosed: true, Problem: not null })
+                {
+                    Count(lines[^1], 1);
+                }
+            }
+
+            foreach (ManifestEntry entry in lines)
+            {
                 if (entry.Status != RefineStatus.Skipped)
                 {
                     Write(entry);
@@ -212,6 +220,7 @@ public sealed class RefineJob : IDisposable
             }
         }
 
+        Withdraw(shards.Withdraw());
         if (options.Durable)
         {
             manifest.Sync();
@@ -240,6 +249,15 @@ public sealed class RefineJob : IDisposable
         catch (Exception error) when (OutputFolder.IsOfTheDisk(error))
         {
             throw output.Failure(Path.GetFileName(output.ManifestPath), error);
+        }
+    }
+
+    // Refined images of tar files that did not come to be.
+    private void Withdraw(IReadOnlyList<ManifestEntry> lines)
+    {
+        foreach (ManifestEntry line in lines)
+        {
+            Count(line, -1);
         }
     }
 

@@ -68,8 +68,8 @@ public readonly record struct PipelineLoad(double Seconds, double List, double D
 /// </summary>
 /// <remarks>
 /// Everything is bounded: items by the window, pixels by the memory. A group waits for more images of its size only while such may come
-/// soon: not while a device is idle and nothing is being decoded, nor longer than four windows. A bad image costs only itself. The
-/// result of an image does not depend on the grouping, see <see cref="Refiner"/>.
+/// soon: not while a device is idle and nothing is being decoded, nor longer than four windows. A bad image costs only itself, also one
+/// at which the program itself is at fault. The result of an image does not depend on the grouping, see <see cref="Refiner"/>.
 /// </remarks>
 /// <param name="devices">A refiner a device, all of the same model. They stay the caller's.</param>
 /// <param name="options">Codec, threads, bounds.</param>
@@ -301,8 +301,32 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
         private async Task FeedAsync(IAsyncEnumerable<RefineItem> items)
         {
+            try
+            {
+                await TakeAsync(items).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested || drain.IsCancellationRequested)
+            {
+                // Asked to end; what was accepted is dealt with by the others.
+            }
+            catch (Exception thrown)
+            {
+                Fail(thrown);
+            }
+            finally
+            {
+                lock (gate)
+                {
+                    fed = true;
+                    Monitor.PulseAll(gate);
+                }
+            }
+        }
+
+        private async Task TakeAsync(IAsyncEnumerable<RefineItem> items)
+        {
             IAsyncEnumerator<RefineItem> source = items.GetAsyncEnumerator(stopping.Token);
-            bool waiting = false;
+            Task<bool> next = Task.FromResult(true);
             try
             {
                 while (true)
@@ -311,9 +335,8 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     long from = Stopwatch.GetTimestamp();
 
                     // A source that does not heed the token, as a terminal that somebody should type into, is left to itself.
-                    waiting = true;
-                    bool more = await source.MoveNextAsync().AsTask().WaitAsync(stopping.Token).ConfigureAwait(false);
-                    waiting = false;
+                    next = source.MoveNextAsync().AsTask();
+                    bool more = await next.WaitAsync(stopping.Token).ConfigureAwait(false);
                     Interlocked.Add(ref listTicks, Stopwatch.GetTimestamp() - from);
                     if (!more)
                     {
@@ -323,26 +346,11 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     Accept(source.Current);
                 }
             }
-            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-            {
-                // Asked to end; what was accepted is dealt with by the others.
-            }
-            catch (Exception thrown)
-            {
-                waiting = false;
-                Fail(thrown);
-            }
             finally
             {
-                if (!waiting)
+                if (next.IsCompleted)
                 {
                     await source.DisposeAsync().ConfigureAwait(false);
-                }
-
-                lock (gate)
-                {
-                    fed = true;
-                    Monitor.PulseAll(gate);
                 }
             }
         }
@@ -430,9 +438,9 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
                     loaded = new Loaded(outcome, image);
                 }
             }
-            catch (RefineItemException failure)
+            catch (Exception thrown)
             {
-                outcome = outcome with { Status = RefineStatus.Failed, Cause = failure.Cause, Error = failure.Message };
+                outcome = Failed(outcome, thrown, RefineCause.Image, "decoded");
             }
             finally
             {
@@ -468,23 +476,30 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             RefineItem item = loaded.Outcome.Item;
             RefineOutcome outcome = loaded.Outcome;
             long from = Stopwatch.GetTimestamp();
+            using var encoded = new ByteBuffer();
             try
             {
-                using var encoded = new ByteBuffer();
-                IReadOnlyList<ImageNote> notes = codec.Encode(loaded.Image, loaded.Pixels, item.OutputName, loaded.Refiner!, encoded);
-                item.Write?.Invoke(encoded.Memory);
-                outcome = outcome with
+                try
                 {
-                    Status = RefineStatus.Refined,
-                    Encoded = item.Write is null ? encoded.Written.ToArray() : null,
-                    OutputBytes = encoded.Length,
-                    OutputHash = ContentHash.Of(encoded.Written),
-                    Notes = notes,
-                };
-            }
-            catch (RefineItemException failure)
-            {
-                outcome = outcome with { Status = RefineStatus.Failed, Cause = failure.Cause, Error = failure.Message };
+                    IReadOnlyList<ImageNote> notes = codec.Encode(loaded.Image, loaded.Pixels, item.OutputName, loaded.Refiner!, encoded);
+                    outcome = outcome with
+                    {
+                        Status = RefineStatus.Refined,
+                        Encoded = item.Write is null ? encoded.Written.ToArray() : null,
+                        OutputBytes = encoded.Length,
+                        OutputHash = ContentHash.Of(encoded.Written),
+                        Notes = notes,
+                    };
+                }
+                catch (Exception thrown)
+                {
+                    outcome = Failed(outcome, thrown, RefineCause.Encoding, "encoded");
+                }
+
+                if (outcome.Status == RefineStatus.Refined)
+                {
+                    Write(item, encoded, ref outcome);
+                }
             }
             finally
             {
@@ -505,6 +520,42 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             }
 
             Give(outcome);
+        }
+
+        // What an output cannot be written for is the run's matter, but for a name that this one image cannot have.
+        private static void Write(RefineItem item, ByteBuffer encoded, ref RefineOutcome outcome)
+        {
+            try
+            {
+                item.Write?.Invoke(encoded.Memory);
+            }
+            catch (RefineItemException failure)
+            {
+                outcome = Failed(outcome, failure, failure.Cause, "written") with { OutputBytes = 0, OutputHash = null };
+            }
+        }
+
+        // One image is not worth a run: also what nobody foresaw costs only itself, and says what it was.
+        private static RefineOutcome Failed(RefineOutcome outcome, Exception thrown, RefineCause cause, string what)
+        {
+            string place = outcome.Item.Place ?? outcome.Item.Name;
+            return thrown switch
+            {
+                RefineItemException failure => outcome with { Status = RefineStatus.Failed, Cause = failure.Cause, Error = failure.Message },
+                OutOfMemoryException => outcome with
+                {
+                    Status = RefineStatus.Failed,
+                    Cause = RefineCause.Memory,
+                    Error = $"{place}: cannot be {what}: the machine has too little memory. Use fewer --threads, or scale it down.",
+                },
+                _ => outcome with
+                {
+                    Status = RefineStatus.Failed,
+                    Cause = cause,
+                    Error = $"{place}: cannot be {what}: {thrown.GetType().Name}: {thrown.Message.ReplaceLineEndings(" ").TrimEnd('.')}. "
+                        + "This is a defect of the program; please report it with the file.",
+                },
+            };
         }
 
         private void Compute(IImageRefiner refiner)
@@ -558,23 +609,31 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             }
         }
 
-        // The size of a group that should be computed now: a full one, one that has waited too long, or, where nothing else can go on
-        // (nothing is being decoded, and memory that encoding frees would not change that), the largest.
+        // The size of a group that should be computed now: of those that are full or have waited too long the oldest, or, where there is none
+        // and nothing else can go on (nothing is being decoded, and memory that encoding frees would not change that), the largest.
         private (int Width, int Height)? Ready()
         {
-            (int, int)? largest = null;
+            (int, int)? oldest = null, largest = null;
+            long first = long.MaxValue;
             int most = 0;
             foreach (((int, int) size, List<Loaded> group) in groups)
             {
-                if (group.Count >= batch || (group.Count + 1) * group[0].Bytes > options.MemoryBytes || group[0].Sequence + maxAge < sequence)
+                long since = group[0].Sequence;
+                bool ready = group.Count >= batch || (group.Count + 1) * group[0].Bytes > options.MemoryBytes || since + maxAge < sequence;
+                if (ready && since < first)
                 {
-                    return size;
+                    (oldest, first) = (size, since);
                 }
 
                 if (group.Count > most)
                 {
                     (largest, most) = (size, group.Count);
                 }
+            }
+
+            if (oldest is not null)
+            {
+                return oldest;
             }
 
             bool moreMayCome = decoding > 0 || MayDecode || (accepted.Count > 0 && encoding + refined.Count > 0);

@@ -6,232 +6,118 @@ namespace Stig.Model.Refinement;
 
 /// <summary>A place in a tar file that is being written.</summary>
 /// <param name="Shard">The tar file.</param>
-/// <param name="Index">Its entry; -1: all entries have been read.</param>
-internal sealed record TarSlot(TarShard Shard, int Index);
-
-/// <summary>What becomes of one entry of a tar file.</summary>
-internal sealed class TarMember(TarEntry entry)
-{
-    public TarEntry Entry { get; } = entry;
-
-    /// <summary>Whether it waits for its refined image.</summary>
-    public bool IsPending { get; set; }
-
-    /// <summary>Whether it is left out: an image that failed.</summary>
-    public bool IsDropped { get; set; }
-}
-
-/// <summary>A tar file that is being refined: members in the order of the input, written as soon as all before them are done.</summary>
-internal sealed class TarShard(InputFile input, DateTime modified, long bytes, string temporary, FileStream stream) : IDisposable
-{
-    private readonly TarWriter writer = new(stream, TarEntryFormat.Pax, leaveOpen: true);
-    private readonly Queue<TarMember?> members = new();
-    private int first;
-    private int added;
-    private bool ended;
-
-    public InputFile Input => input;
-
-    public DateTime Modified => modified;
-
-    public long Bytes => bytes;
-
-    public string Temporary => temporary;
-
-    /// <summary>Lines of the images that are done with.</summary>
-    public List<ManifestEntry> Lines { get; } = [];
-
-    /// <summary>Whether it has been ended; the last image and the word that there are no more come in either order.</summary>
-    public bool IsClosed { get; private set; }
-
-    /// <summary>Why the file cannot be read to its end.</summary>
-    public RefineItemException? Problem { get; set; }
-
-    public bool IsComplete
-    {
-        get
-        {
-            lock (members)
-            {
-                return ended && members.Count == 0 && !IsClosed;
-            }
-        }
-    }
-
-    public int Add(TarMember member)
-    {
-        lock (members)
-        {
-            members.Enqueue(member);
-            return added++;
-        }
-    }
-
-    public void End()
-    {
-        lock (members)
-        {
-            ended = true;
-        }
-    }
-
-    public void Fill(int index, Action<TarMember> change)
-    {
-        lock (members)
-        {
-            TarMember member = members.ElementAt(index - first)!;
-            change(member);
-            member.IsPending = false;
-        }
-    }
-
-    /// <summary>Writes what is ready, from the first on. Not for several threads at a time.</summary>
-    public void Flush()
-    {
-        while (true)
-        {
-            TarMember? member;
-            lock (members)
-            {
-                if (!members.TryPeek(out member) || member!.IsPending)
-                {
-                    return;
-                }
-
-                members.Dequeue();
-                first++;
-            }
-
-            if (!member.IsDropped && Problem is null)
-            {
-                writer.WriteEntry(member.Entry);
-            }
-        }
-    }
-
-    /// <summary>Ends the file.</summary>
-    /// <returns>Its length in bytes.</returns>
-    public long Close()
-    {
-        IsClosed = true;
-        writer.Dispose();
-        long length = stream.Length;
-        stream.Dispose();
-        return length;
-    }
-
-    public void Dispose()
-    {
-        stream.Dispose();
-        if (File.Exists(temporary))
-        {
-            File.Delete(temporary);
-        }
-    }
-}
+/// <param name="Member">Its entry; null: all entries have been read.</param>
+internal sealed record TarSlot(TarShard Shard, TarMember? Member);
 
 /// <summary>
 /// Tar files of images, WebDataset's shards among them. An image keeps its place, its times and, up to the extension, its name, so that
-/// samples stay together; everything else is copied as it is. An image that fails is left out. The whole file is done or not.
+/// samples stay together; everything else is copied as it is, and links lead to images by their new names. An image that fails is left
+/// out. The whole file is done or not.
 /// </summary>
 internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDisposable
 {
     private readonly HashSet<TarShard> open = [];
+    private bool disposed;
 
-    /// <summary>The images of a tar file as items; the last one only says that there are no more.</summary>
+    /// <summary>The members of a tar file as items, those that are copied as such without anything to read; the last one only says that
+    /// there are no more.</summary>
     public async IAsyncEnumerable<RefineItem> MembersAsync(InputFile input, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        RefineItem failed = new(input.Name, input.OutputName) { Status = RefineStatus.Failed };
+        FileStream? source = null;
+        Dictionary<string, string> names = [];
         RefineItemException? problem = null;
-        Dictionary<string, string>? names = null;
         try
         {
-            names = await NamesAsync(input.Path, cancellation).ConfigureAwait(false);
+            source = Open(input.Path);
+            names = await NamesAsync(source, cancellation).ConfigureAwait(false);
+            source.Position = 0;
         }
-        catch (Exception error) when (IsUnreadable(error))
+        catch (Exception error)
         {
+            source?.Dispose();
+            if (!IsUnreadable(error))
+            {
+                throw;
+            }
+
             problem = Unreadable(input, error);
         }
 
         if (problem is not null)
         {
-            yield return failed with { Cause = problem.Cause, Error = problem.Message };
+            yield return new(input.Name, input.OutputName) { Status = RefineStatus.Failed, Cause = problem.Cause, Error = problem.Message };
             yield break;
         }
 
-        var file = new FileInfo(input.Path);
-        (string temporary, FileStream stream) = output.Create(input.OutputName);
-        var shard = new TarShard(input, file.LastWriteTimeUtc, file.Length, temporary, stream);
-        lock (open)
+        if (Begin(input, source!) is not TarShard shard)
         {
-            open.Add(shard);
+            yield break;
         }
 
-        using FileStream source = OpenFile(input.Path);
-        using var reader = new TarReader(source);
+        using var reader = new TarReader(source!, leaveOpen: true);
         while (true)
         {
-            TarEntry? entry = null;
-            byte[]? content = null;
+            TarMember? member = null;
             try
             {
-                entry = await reader.GetNextEntryAsync(copyData: true, cancellation).ConfigureAwait(false);
-                content = entry is not null && names!.ContainsKey(entry.Name) && IsFile(entry) ? Content(entry) : null;
+                TarEntry? entry = await reader.GetNextEntryAsync(copyData: false, cancellation).ConfigureAwait(false);
+                member = entry is null ? null : Member(entry, names);
             }
             catch (Exception error) when (IsUnreadable(error))
             {
                 shard.Problem = Unreadable(input, error);
             }
 
-            if (entry is null || shard.Problem is not null)
+            if (member is null)
             {
                 break;
             }
 
-            var member = new TarMember(entry) { IsPending = content is not null };
-            int index = shard.Add(member);
-            if (content is not null)
-            {
-                yield return new RefineItem($"{input.Name}/{entry.Name}", names![entry.Name])
-                {
-                    Place = $"{input.Path}/{entry.Name}",
-                    Read = () => content,
-                    Tag = new TarSlot(shard, index),
-                };
-            }
+            string name = member.Entry.Name;
+            await shard.AddAsync(member, cancellation).ConfigureAwait(false);
+            var item = new RefineItem($"{input.Name}/{name}", member.IsImage ? names[name] : name) { Tag = new TarSlot(shard, member) };
+            string place = $"{input.Path}/{name}";
+            yield return !member.IsImage ? item : item with { Place = place, Read = () => shard.Read(member, place, codec.MaxPixels) };
         }
 
         shard.End();
-        yield return new RefineItem(input.Name, input.OutputName) { Tag = new TarSlot(shard, -1) };
+        yield return new RefineItem(input.Name, input.OutputName) { Tag = new TarSlot(shard, null) };
     }
 
-    /// <summary>Takes an image's outcome.</summary>
+    /// <summary>Takes a member's outcome.</summary>
     /// <param name="slot">Its place.</param>
     /// <param name="outcome">What became of it.</param>
     /// <param name="line">Its line.</param>
-    /// <returns>The lines of the tar file if it is done, its own last; otherwise none.</returns>
+    /// <param name="withdrawn">Lines of images refined before that do not count any more, because the file broke off.</param>
+    /// <returns>The line of an image that failed; when the tar file is done, those of the others, its own last.</returns>
     /// <exception cref="IOException">The output cannot be written.</exception>
-    public IReadOnlyList<ManifestEntry> Finish(TarSlot slot, RefineOutcome outcome, ManifestEntry line)
+    public IReadOnlyList<ManifestEntry> Finish(
+        TarSlot slot, RefineOutcome outcome, ManifestEntry line, out IReadOnlyList<ManifestEntry> withdrawn)
     {
-        TarShard shard = slot.Shard;
+        (TarShard shard, TarMember? member) = slot;
+        withdrawn = [];
+        List<ManifestEntry> lines = [];
         try
         {
-            if (slot.Index >= 0)
+            if (member is not null)
             {
-                shard.Lines.Add(line with { Output = $"{shard.Input.OutputName}/{outcome.Item.OutputName}" });
-                shard.Fill(slot.Index, member =>
+                if (member.IsImage)
                 {
-                    member.IsDropped = outcome.Encoded is null;
-                    if (outcome.Encoded is not null)
-                    {
-                        member.Entry.Name = outcome.Item.OutputName;
-                        member.Entry.DataStream = new MemoryStream(outcome.Encoded);
-                    }
-                });
+                    (outcome.Encoded is null ? lines : shard.Lines).Add(
+                        line with { Output = $"{shard.Input.OutputName}/{outcome.Item.OutputName}" });
+                    member.Entry.Name = outcome.Item.OutputName;
+                }
+
+                shard.Fill(member, outcome.Encoded);
             }
 
             shard.Flush();
-            return shard.IsComplete ? Complete(shard, line) : [];
+            if (shard.IsComplete)
+            {
+                withdrawn = Complete(shard, line, lines);
+            }
+
+            return lines;
         }
         catch (Exception error) when (OutputFolder.IsOfTheDisk(error))
         {
@@ -239,16 +125,49 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
         }
     }
 
-    /// <summary>Removes what was begun and not finished.</summary>
-    public void Dispose()
+    /// <summary>Gives up what was begun and not finished.</summary>
+    /// <returns>The lines of its refined images, which do not count any more.</returns>
+    public IReadOnlyList<ManifestEntry> Withdraw()
     {
-        foreach (TarShard shard in open)
+        lock (open)
         {
-            shard.Dispose();
+            return [.. open.SelectMany(shard => shard.Lines)];
         }
     }
 
-    private IReadOnlyList<ManifestEntry> Complete(TarShard shard, ManifestEntry line)
+    /// <summary>Removes what was begun and not finished.</summary>
+    public void Dispose()
+    {
+        lock (open)
+        {
+            disposed = true;
+            foreach (TarShard shard in open)
+            {
+                shard.Dispose();
+            }
+        }
+    }
+
+    // Null where everything has been given up already: the listing's thread may come late.
+    private TarShard? Begin(InputFile input, FileStream source)
+    {
+        lock (open)
+        {
+            if (disposed)
+            {
+                source.Dispose();
+                return null;
+            }
+
+            (string temporary, FileStream target) = output.Create(input.OutputName);
+            var shard = new TarShard(input, source, temporary, target);
+            open.Add(shard);
+            return shard;
+        }
+    }
+
+    // Adds the lines of a file that is done; gives those that are withdrawn if it failed.
+    private List<ManifestEntry> Complete(TarShard shard, ManifestEntry line, List<ManifestEntry> lines)
     {
         long length = shard.Close();
         ManifestEntry own = new()
@@ -260,30 +179,36 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             InputModified = shard.Modified,
             Model = line.Model,
             Options = line.Options,
-            Failures = shard.Lines.Count(member => member.Status == RefineStatus.Failed),
+            Failures = shard.Failures,
             Time = DateTime.UtcNow,
         };
+        if (shard.Problem is { } problem)
+        {
+            Remove(shard);
+            shard.Dispose();
+            lines.Add(own with { Status = RefineStatus.Failed, Cause = problem.Cause, Error = problem.Message });
+            return shard.Lines;
+        }
+
+        output.Keep(shard.Temporary, shard.Input.OutputName);
+        Remove(shard);
+        lines.AddRange([.. shard.Lines, own with { OutputBytes = length }]);
+        return [];
+    }
+
+    private void Remove(TarShard shard)
+    {
         lock (open)
         {
             open.Remove(shard);
         }
-
-        if (shard.Problem is { } problem)
-        {
-            shard.Dispose();
-            return [own with { Status = RefineStatus.Failed, Cause = problem.Cause, Error = problem.Message }];
-        }
-
-        output.Keep(shard.Temporary, shard.Input.OutputName);
-        return [.. shard.Lines, own with { OutputBytes = length }];
     }
 
     // The rule for names of a folder, over the whole file; headers alone are read.
-    private async Task<Dictionary<string, string>> NamesAsync(string path, CancellationToken cancellation)
+    private async Task<Dictionary<string, string>> NamesAsync(FileStream source, CancellationToken cancellation)
     {
-        List<string> names = [];
-        using FileStream stream = OpenFile(path);
-        using var reader = new TarReader(stream);
+        HashSet<string> names = [];
+        using var reader = new TarReader(source, leaveOpen: true);
         while (await reader.GetNextEntryAsync(copyData: false, cancellation).ConfigureAwait(false) is TarEntry entry)
         {
             if (IsFile(entry) && ImageFiles.Extensions.Contains(Path.GetExtension(entry.Name), StringComparer.OrdinalIgnoreCase))
@@ -292,25 +217,63 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             }
         }
 
-        string[] different = [.. names.Distinct()];
+        string[] different = [.. names];
         return different.Zip(InputListing.OutputNames(different, codec)).ToDictionary(pair => pair.First, pair => pair.Second);
     }
 
-    private static FileStream OpenFile(string path) => new(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, 1 << 16);
+    // Entries are written in one format, whatever they were read in: names may grow beyond what older ones hold.
+    private static TarMember Member(TarEntry entry, Dictionary<string, string> names)
+    {
+        if (entry is PaxGlobalExtendedAttributesTarEntry)
+        {
+            return new TarMember(entry, 0, 0, isImage: false);
+        }
+
+        (long offset, long length) = (entry.DataOffset, entry.Length);
+        if (IsFile(entry))
+        {
+            // Otherwise to give it other data, on another thread, would move the reader.
+            entry.DataStream = null;
+        }
+
+        var written = new PaxTarEntry(entry);
+        if (Target(entry, names) is string target)
+        {
+            written.LinkName = target;
+        }
+
+        return new TarMember(written, offset, length, IsFile(entry) && names.ContainsKey(entry.Name));
+    }
+
+    // Where a link to a refined image leads in the output; null for others.
+    private static string? Target(TarEntry entry, Dictionary<string, string> names)
+    {
+        switch (entry.EntryType)
+        {
+            case TarEntryType.HardLink:
+                return names.GetValueOrDefault(entry.LinkName);
+            case TarEntryType.SymbolicLink:
+                string from = Path.GetDirectoryName($"/{entry.Name}") ?? "/";
+                string image = Path.GetFullPath(Path.Combine(from, entry.LinkName))[1..];
+                return names.GetValueOrDefault(image) is string refined
+                    ? string.Concat(entry.LinkName.AsSpan(0, entry.LinkName.Length - Path.GetFileName(entry.LinkName).Length), Path.GetFileName(refined))
+                    : null;
+            default:
+                return null;
+        }
+    }
+
+    // To open a pipe would wait for ever; it has no length.
+    private static FileStream Open(string path) => ImageFiles.Followed(path) is { Exists: true, Length: > 0 }
+        ? new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, 1 << 16)
+        : throw new IOException("it is empty, gone, or no plain file");
 
     private static bool IsFile(TarEntry entry) => entry.EntryType is TarEntryType.RegularFile or TarEntryType.V7RegularFile;
 
-    private static byte[] Content(TarEntry entry)
-    {
-        byte[] content = new byte[entry.Length];
-        entry.DataStream?.ReadExactly(content);
-        return content;
-    }
-
-    private static bool IsUnreadable(Exception error) =>
-        error is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or NotSupportedException;
+    // Whatever the class library makes of a damaged file: numbers out of range among it.
+    private static bool IsUnreadable(Exception error) => error is not (OperationCanceledException or OutOfMemoryException);
 
     private static RefineItemException Unreadable(InputFile input, Exception error) => new(
         RefineCause.Unreadable,
-        $"{input.Path}: cannot be read as a tar file: {error.Message.TrimEnd('.')}. Copy or make it again, or remove it.", error);
+        $"{input.Path}: cannot be read as a tar file: {error.Message.ReplaceLineEndings(" ").TrimEnd('.')}. Copy or make it again, or remove it.", error);
 }

@@ -99,7 +99,10 @@ internal sealed class TestRefiner(Action<int>? before = null, Func<int, LaneRepo
 
     public int MostTogether { get; private set; }
 
-    public string? Remark(int width, int height) => null;
+    /// <summary>What is asked for a remark while an image is encoded.</summary>
+    public Func<string?>? Remarks { get; init; }
+
+    public string? Remark(int width, int height) => Remarks?.Invoke();
 
     public void Refine(ReadOnlySpan<byte[]> images, Span<LaneReport> lanes, int height, int width)
     {

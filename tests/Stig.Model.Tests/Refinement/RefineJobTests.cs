@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Formats.Tar;
 using System.Runtime.InteropServices;
 using Stig.Model.Checkpoints;
 using Stig.Model.Imaging;
@@ -439,37 +438,6 @@ public sealed class RefineJobTests : IDisposable
     }
 
     [Fact]
-    public async Task The_pipeline_alone_is_a_bounded_stream_from_items_to_outcomes()
-    {
-        const int window = 5, count = 60;
-        byte[] image = BatchWorkspace.Png(1);
-        int asked = 0, given = 0, ahead = 0;
-        async IAsyncEnumerable<RefineItem> Items()
-        {
-            for (; asked < count; asked++)
-            {
-                ahead = Math.Max(ahead, asked - Volatile.Read(ref given));
-                await Task.Yield();
-                yield return new RefineItem($"{asked}", "x.png") { Read = () => image };
-            }
-        }
-
-        var pipeline = new RefinePipeline([new TestRefiner(batch: 2)], new RefinePipelineOptions { Window = window, CodecThreads = 2 });
-        HashSet<string> names = [];
-        await foreach (RefineOutcome outcome in pipeline.RunAsync(Items()))
-        {
-            Assert.Equal(RefineStatus.Refined, outcome.Status);
-            Assert.Equal(ImageCodec.Decode(image, "in").Image.Pixels, ImageCodec.Decode(outcome.Encoded, "out").Image.Pixels);
-            names.Add(outcome.Item.Name);
-            Interlocked.Increment(ref given);
-        }
-
-        Assert.Equal(count, names.Count);
-        Assert.InRange(ahead, 1, window);
-        Assert.InRange(pipeline.Load.Device, 0, 1);
-    }
-
-    [Fact]
     public async Task A_device_that_is_lost_ends_the_run_with_what_is_done_kept()
     {
         workspace.WriteInputs(40);
@@ -488,55 +456,6 @@ public sealed class RefineJobTests : IDisposable
         int written = BatchWorkspace.Tree(Out).Count;
         Assert.InRange(written, 14, 20);
         Assert.Equal(written, ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl")).Count());
-    }
-
-    [Fact]
-    public async Task Tar_shards_keep_order_other_files_and_times_and_are_done_whole()
-    {
-        DateTimeOffset time = new(2020, 1, 2, 3, 4, 5, TimeSpan.Zero);
-        string tar = workspace.Write("set/000.tar", []);
-        (string Name, byte[] Content)[] members =
-        [
-            ("a.json", "{}"u8.ToArray()), ("a.jpg", BatchWorkspace.Png(1)), ("b.png", BatchWorkspace.Png(2, 32, 48)), ("b.txt", "b"u8.ToArray()),
-            ("c.jpg", BatchWorkspace.Png(3)), ("c.png", BatchWorkspace.Png(4)), ("d.png", "no image"u8.ToArray()), ("e.png", BatchWorkspace.Png(5, 20, 33)),
-        ];
-        WriteTar(tar, members, time);
-        workspace.Write("set/readme.md", [1]);
-        RefineJobOptions options = new() { OutputFolder = Out, Tar = true };
-
-        (List<ManifestEntry> entries, RefineJobProgress progress) = await workspace.RunAsync([new TestRefiner()], options);
-
-        Assert.Equal((5, 1), (progress.Refined, progress.Failed));
-        string output = Path.Combine(Out, "set/000.tar");
-        List<(string Name, byte[] Content, DateTimeOffset Time)> refined = ReadTar(output);
-        Assert.Equal(["a.json", "a.png", "b.png", "b.txt", "c.jpg.png", "c.png", "e.png"], refined.Select(member => member.Name));
-        Assert.All(refined, member => Assert.Equal(time, member.Time));
-        Assert.Equal("{}"u8.ToArray(), refined[0].Content);
-        Assert.Equal(ImageCodec.Decode(members[1].Content, "a").Image.Pixels, ImageCodec.Decode(refined[1].Content, "a").Image.Pixels);
-        Assert.Equal("set/000.tar", entries[^1].Input);
-        Assert.Equal(1, entries[^1].Failures);
-        Assert.Equal((0, 1), ((await workspace.RunAsync([new TestRefiner()], options)).Progress is var again ? (again.Refined, again.Skipped) : default));
-
-        // The same bytes whatever the order in which images are done.
-        RefineJobOptions other = options with { OutputFolder = workspace["other"], Pipeline = new RefinePipelineOptions { CodecThreads = 3, Window = 2 } };
-        await workspace.RunAsync([new TestRefiner(batch: 1)], other);
-        Assert.Equal(BatchWorkspace.Tree(Out), BatchWorkspace.Tree(other.OutputFolder));
-    }
-
-    [Fact]
-    public async Task A_tar_file_that_breaks_off_is_one_failure_and_leaves_nothing()
-    {
-        string whole = workspace.Write("whole.tar", []), cut = workspace.Write("cut.tar", []);
-        WriteTar(whole, [("a.png", BatchWorkspace.Png(1))], DateTimeOffset.UnixEpoch);
-        WriteTar(cut, [("a.png", BatchWorkspace.Png(1)), ("b.png", BatchWorkspace.Png(2))], DateTimeOffset.UnixEpoch);
-        File.WriteAllBytes(cut, File.ReadAllBytes(cut)[..6000]);
-
-        (List<ManifestEntry> entries, RefineJobProgress progress) =
-            await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out, Tar = true });
-
-        Assert.Equal((1, 1), (progress.Refined, progress.Failed));
-        Assert.Equal("cut.tar", Assert.Single(entries, entry => entry.Status == RefineStatus.Failed).Input);
-        Assert.Equal(["whole.tar"], BatchWorkspace.Tree(Out).Keys);
     }
 
     // The third allocation belongs to the program of four lanes; what is left is done by programs of two and one. The oracle is a run with
@@ -588,31 +507,6 @@ public sealed class RefineJobTests : IDisposable
 
         Assert.Subset(new HashSet<string> { "1", "2", "4", "8" }, plans.ToHashSet());
         Assert.Single(outputs.Select(name => string.Join('\n', BatchWorkspace.Tree(workspace[name]).Select(file => $"{file.Key} {file.Value}"))).Distinct());
-    }
-
-    private static void WriteTar(string path, (string Name, byte[] Content)[] members, DateTimeOffset time)
-    {
-        using FileStream stream = File.Create(path);
-        using var writer = new TarWriter(stream);
-        foreach ((string name, byte[] content) in members)
-        {
-            writer.WriteEntry(new UstarTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(content), ModificationTime = time });
-        }
-    }
-
-    private static List<(string Name, byte[] Content, DateTimeOffset Time)> ReadTar(string path)
-    {
-        using FileStream stream = File.OpenRead(path);
-        using var reader = new TarReader(stream);
-        List<(string, byte[], DateTimeOffset)> members = [];
-        while (reader.GetNextEntry(copyData: true) is TarEntry entry)
-        {
-            byte[] content = new byte[entry.Length];
-            entry.DataStream?.ReadExactly(content);
-            members.Add((entry.Name, content, entry.ModificationTime));
-        }
-
-        return members;
     }
 
     [DllImport("libc", EntryPoint = "mkfifo")]
