@@ -21,6 +21,9 @@ public enum FitPolicy
 /// <param name="Multiple">The number of which sides must be multiples, at least 1.</param>
 public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
 {
+    /// <summary>The least side that a model takes, in pixels; a shorter one is padded or resized.</summary>
+    public const int MinimumSide = 2;
+
     /// <summary>The size at which the model sees an image.</summary>
     /// <param name="width">The image's width in pixels, at least 1.</param>
     /// <param name="height">The image's height in pixels, at least 1.</param>
@@ -73,5 +76,6 @@ public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
         return new RgbImage(width, height, restored.Pixels, alpha);
     }
 
-    private int RoundUp(int side) => checked((side + Multiple - 1) / Multiple * Multiple);
+    // A spectrum of one value has no frequencies.
+    private int RoundUp(int side) => checked((Math.Max(side, MinimumSide) + Multiple - 1) / Multiple * Multiple);
 }

@@ -115,13 +115,13 @@ internal sealed class OutputFolder : IDisposable
         {
             try
             {
-                return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0));
+                return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0));
             }
             catch (IOException error) when ((error is DirectoryNotFoundException or FileNotFoundException) && Directory.Exists(Root))
             {
                 // The second of these where another thread has made the folder in the meantime.
                 Directory.CreateDirectory(folder);
-                return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0));
+                return (temporary, new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0));
             }
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)

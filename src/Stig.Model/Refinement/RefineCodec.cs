@@ -5,8 +5,6 @@ namespace Stig.Model.Refinement;
 /// <summary>What lies between files and pixels: decoding, fitting to the model, and encoding with what is noted in the output.</summary>
 public sealed record RefineCodec
 {
-    private const int MinimumSide = 2;
-
     // For Recode, so that it uses memory again as the pipeline does.
     private static readonly PixelArrays Recoded = new(RefinePipeline.IdleBytes);
 
@@ -72,15 +70,15 @@ public sealed record RefineCodec
         }
 
         RgbImage image = decoded.Image;
-        if (image.Width < MinimumSide || image.Height < MinimumSide)
-        {
-            throw new RefineItemException(RefineCause.Size,
-                $"{name}: has {image.Width} x {image.Height} pixels; each side needs at least {MinimumSide}. Remove it.");
-        }
-
         try
         {
             RgbImage working = Fit?.Fit(image, name) ?? image;
+            if (Math.Min(working.Width, working.Height) < ImageFit.MinimumSide)
+            {
+                throw new ImageFormatException(
+                    $"{name}: has {image.Width} x {image.Height} pixels; each side needs at least {ImageFit.MinimumSide}. Pad it, or remove it.");
+            }
+
             bool decodedInto = ReferenceEquals(working.Pixels, image.Pixels);
             if (!decodedInto)
             {

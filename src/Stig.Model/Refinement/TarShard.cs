@@ -1,4 +1,5 @@
 using System.Formats.Tar;
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Stig.Model.Imaging;
 
@@ -39,6 +40,7 @@ internal sealed class TarShard : IDisposable
     private readonly SafeFileHandle file;
 
     private readonly FileStream target;
+    private readonly SafeFileHandle written;
     private readonly TarWriter writer;
     private readonly Queue<TarMember> members = new();
     private readonly HashSet<string> dropped = [];
@@ -53,7 +55,7 @@ internal sealed class TarShard : IDisposable
     public TarShard(InputFile input, FileStream source, string temporary, FileStream target)
     {
         (Input, this.source, Temporary, this.target) = (input, source, temporary, target);
-        file = source.SafeFileHandle;
+        (file, written) = (source.SafeFileHandle, target.SafeFileHandle);
         (Bytes, Modified) = (RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file));
         writer = new TarWriter(target, TarEntryFormat.Pax, leaveOpen: true);
     }
@@ -202,6 +204,30 @@ internal sealed class TarShard : IDisposable
         }
     }
 
+    // Every entry begins with a header for its attributes. The class library puts the number of the process into its name, with which every
+    // run would give other bytes; readers do not look at it.
+    private void NameAttributes(long at)
+    {
+        const int NameLength = 100, Checksum = 148, ChecksumLength = 8, Prefix = 345, PrefixLength = 155;
+        Span<byte> header = stackalloc byte[512];
+        using var part = new FileRange(written, at, header.Length, Temporary);
+        part.ReadExactly(header);
+        header[..NameLength].Clear();
+        header.Slice(Prefix, PrefixLength).Clear();
+        "././@PaxHeader"u8.CopyTo(header);
+        Span<byte> checksum = header.Slice(Checksum, ChecksumLength);
+        checksum.Fill((byte)' ');
+        int sum = 0;
+        foreach (byte value in header)
+        {
+            sum += value;
+        }
+
+        // POSIX: six octal digits, a zero and a blank.
+        Encoding.ASCII.GetBytes($"{Convert.ToString(sum, 8).PadLeft(6, '0')}\0 ", checksum);
+        RandomAccess.Write(written, header, at);
+    }
+
     private void Write(TarMember member)
     {
         TarEntry entry = member.Entry;
@@ -228,7 +254,9 @@ internal sealed class TarShard : IDisposable
                 entry.DataStream = new FileRange(file, member.Offset, member.Length, Input.Path);
             }
 
+            long header = target.Position;
             writer.WriteEntry(entry);
+            NameAttributes(header);
         }
         catch (RefineItemException problem)
         {

@@ -229,6 +229,11 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             return new TarMember(entry, 0, 0, isImage: false);
         }
 
+        if ((entry.Name + entry.LinkName).Contains('\uFFFD', StringComparison.Ordinal))
+        {
+            throw new InvalidDataException($"its entry {ImageFiles.Printable(entry.Name)} has a name that is not UTF-8, which would be lost");
+        }
+
         (long offset, long length) = (entry.DataOffset, entry.Length);
         if (IsFile(entry))
         {

@@ -5,6 +5,18 @@ namespace Stig.Model.Tests.Imaging;
 /// <summary>The three ways to bring an image to a size that a model takes. All comparisons are exact unless stated.</summary>
 public sealed class ImageFitTests
 {
+    // A spectrum of one value has nothing to translate, so that a side of one pixel becomes two.
+    [Fact]
+    public void A_side_of_one_pixel_is_repeated()
+    {
+        var fit = new ImageFit(FitPolicy.Pad, 64, 1);
+        var image = new RgbImage(3, 1, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        RgbImage padded = fit.Fit(image, "a.png");
+        Assert.Equal((3, 2), (padded.Width, padded.Height));
+        Assert.Equal<byte>([.. image.Pixels, .. image.Pixels], padded.Pixels);
+        Assert.Equal(image.Pixels, fit.Restore(padded, 3, 1, null).Pixels);
+    }
+
     [Theory]
     [InlineData(1, 1, 16, 16)]
     [InlineData(16, 32, 16, 32)]

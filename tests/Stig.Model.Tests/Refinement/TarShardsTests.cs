@@ -106,6 +106,45 @@ public sealed class TarShardsTests : IDisposable
         Assert.Equal(["b.tar"], BatchWorkspace.Tree(Out).Keys);
     }
 
+    // Nothing of the process or the time may get into the output; what it holds is read by the class library and by another reader.
+    [Fact]
+    public async Task Output_depends_on_nothing_but_the_input()
+    {
+        string path = workspace.Write("a.tar", []);
+        using (var writer = new TarWriter(File.Create(path)))
+        {
+            writer.WriteEntry(new PaxGlobalExtendedAttributesTarEntry(new Dictionary<string, string> { ["comment"] = "set" }));
+            Write(writer, TarEntryFormat.Pax, "d/" + new string('n', 120) + ".jpg", BatchWorkspace.Png(1));
+            Write(writer, TarEntryFormat.Ustar, "b.txt", [2]);
+        }
+
+        await workspace.RunAsync([new TestRefiner()], Options);
+
+        string output = Path.Combine(Out, "a.tar");
+        byte[] file = File.ReadAllBytes(output);
+        Assert.Equal(-1, file.AsSpan().IndexOf(Encoding.ASCII.GetBytes($".{Environment.ProcessId}")));
+        Assert.Equal(3, Occurrences(file, "././@PaxHeader"u8));
+        Assert.Equal(["b.txt", "d/" + new string('n', 120) + ".png"], ReadTar(output).Select(member => member.Name).Where(name => name != "././@PaxHeader").Order());
+        using Process other = Process.Start(new ProcessStartInfo("tar", ["-tf", output]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        string listed = await other.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        Assert.Equal("", await other.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken));
+        Assert.Equal($"d/{new string('n', 120)}.png\nb.txt\n", listed);
+    }
+
+    [Fact]
+    public async Task A_name_that_would_be_lost_fails_the_tar_file()
+    {
+        string path = workspace.Write("a.tar", []);
+        WriteTar(path, [("a.png", BatchWorkspace.Png(1)), ("e.txt", [1])], DateTimeOffset.UnixEpoch);
+        byte[] file = File.ReadAllBytes(path);
+        file[0] = 0xE9;
+        SetChecksum(file);
+        File.WriteAllBytes(path, file);
+        ManifestEntry entry = Assert.Single((await workspace.RunAsync([new TestRefiner()], Options)).Entries);
+        Assert.Equal((RefineStatus.Failed, RefineCause.Unreadable), (entry.Status, entry.Cause));
+        Assert.Contains("not UTF-8", entry.Error, StringComparison.Ordinal);
+    }
+
     // A name of 100 bytes fills the field of the oldest format; with another extension it does not fit any more.
     [Theory]
     [InlineData(TarEntryFormat.V7)]
@@ -294,6 +333,17 @@ public sealed class TarShardsTests : IDisposable
         Assert.All(entries, entry => Assert.Matches(@"^a\.tar/\d\d\.png$", entry.Input));
         Assert.Equal(entries.Select(entry => entry.Input), ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl")).Select(entry => entry.Input));
         Assert.Empty(BatchWorkspace.Tree(Out));
+    }
+
+    private static int Occurrences(ReadOnlySpan<byte> data, ReadOnlySpan<byte> text)
+    {
+        int count = 0;
+        for (int at; (at = data.IndexOf(text)) >= 0; data = data[(at + 1)..])
+        {
+            count++;
+        }
+
+        return count;
     }
 
     private static void Write(TarWriter writer, TarEntryFormat format, string name, byte[] content)
