@@ -42,6 +42,11 @@ public sealed class SlurmTests(Workspace workspace)
         string submitted = slurm.Run("sbatch", "--parsable", "--array=1-3", $"--chdir={folder}", $"--export=ALL,STIG={program},STIG_OPTIONS=--batch 1",
             Repository.PathOf("deploy/slurm/refine.sbatch"), workspace.FilterModel, Out, input).Trim();
 
+        // The first task gets the signal that comes before its time limit as soon as it has written something: it ends cleanly and is queued again.
+        string firstNote = Path.Combine(Out, ".stig", "refine-0-of-3.holder"), firstManifest = Path.Combine(Out, "manifest-0-of-3.jsonl");
+        slurm.Await(() => File.Exists(firstNote) && File.Exists(firstManifest) && new FileInfo(firstManifest).Length > 0, "the first task to begin");
+        slurm.Run("scancel", "--batch", "--signal=USR1", $"{submitted}_1");
+
         // The program of the second task is killed as soon as it has written something; its process is named in the lock's note.
         string note = Path.Combine(Out, ".stig", "refine-1-of-3.holder"), manifest = Path.Combine(Out, "manifest-1-of-3.jsonl");
         slurm.Await(() => File.Exists(note) && File.Exists(manifest) && new FileInfo(manifest).Length > 0, "the second task to begin");
@@ -60,6 +65,8 @@ public sealed class SlurmTests(Workspace workspace)
         CliRun merged = CliRun.Of("merge", "--out", Out, input);
         Assert.True(merged.Code == ExitCode.Success, $"{merged.Error} {merged.Output} {log}");
         Assert.InRange(before, 1, Images / 3 * 2);
+        string firstLog = File.ReadAllText(Path.Combine(folder, $"stig-refine-{submitted}-1.log"));
+        Assert.Matches(@"(?s)nterrupted.*Refined \d+ of", firstLog);
         Assert.Equal(Tree(whole), Tree(Out));
     }
 
