@@ -25,12 +25,25 @@ public sealed record RefineCodec
     /// that a thread which decodes takes less than half a gigabyte.</summary>
     public long MaxPixels { get; init; } = 1L << 26;
 
-    /// <summary>The options that change outputs, as manifests record them.</summary>
-    internal string Description =>
-        string.Join(' ',
-            $"format={Lower(Format)}", $"fit={(Fit is null ? "none" : Lower(Fit.Policy))}", $"png={Encoding.PngLevel},{Lower(Encoding.PngFilter)}",
-            $"quality={Encoding.Quality}", $"webp={(Encoding.WebpLossless ? "lossless" : "lossy")}", $"metadata={Lower(Encoding.Metadata)}",
-            $"stamp={(Stamp ? "yes" : "no")}");
+    /// <summary>The options that change outputs of that format, as manifests record them.</summary>
+    internal string Description
+    {
+        get
+        {
+            bool Writes(OutputFormat format) => Format == format || Format == OutputFormat.Same;
+            string?[] options =
+            [
+                $"format={Lower(Format)}",
+                $"fit={(Fit is null ? "none" : Lower(Fit.Policy))}",
+                Writes(OutputFormat.Png) ? $"png={Encoding.PngLevel},{Lower(Encoding.PngFilter)}" : null,
+                Writes(OutputFormat.Jpeg) || (Writes(OutputFormat.Webp) && !Encoding.WebpLossless) ? $"quality={Encoding.Quality}" : null,
+                Writes(OutputFormat.Webp) ? $"webp={(Encoding.WebpLossless ? "lossless" : "lossy")}" : null,
+                $"metadata={Lower(Encoding.Metadata)}",
+                $"stamp={(Stamp ? "yes" : "no")}",
+            ];
+            return string.Join(' ', options.Where(option => option is not null));
+        }
+    }
 
     /// <summary>Decodes and encodes without anything in between: what an image costs at least.</summary>
     /// <param name="content">An image file's content.</param>

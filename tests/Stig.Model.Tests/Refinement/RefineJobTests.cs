@@ -112,6 +112,27 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner()], stampless)).Progress.Refined);
     }
 
+    // Options of other formats change nothing, and nothing is made again for them.
+    [Fact]
+    public void Manifests_record_the_options_that_change_outputs()
+    {
+        (OutputFormat Format, bool Lossless, bool Png, bool Quality, bool Webp)[] cases =
+        [
+            (OutputFormat.Png, true, true, false, false), (OutputFormat.Jpeg, true, false, true, false), (OutputFormat.Webp, true, false, false, true),
+            (OutputFormat.Webp, false, false, true, true), (OutputFormat.Same, true, true, true, true),
+        ];
+        foreach ((OutputFormat format, bool lossless, bool png, bool quality, bool webp) in cases)
+        {
+            string Of(EncodeOptions encoding) => new RefineCodec { Format = format, Encoding = encoding with { WebpLossless = lossless } }.Description;
+            string plain = Of(new EncodeOptions());
+            Assert.Equal(png, plain != Of(new EncodeOptions { PngLevel = 5 }));
+            Assert.Equal(png, plain != Of(new EncodeOptions { PngFilter = PngFilter.Sub }));
+            Assert.Equal(quality, plain != Of(new EncodeOptions { Quality = 50 }));
+            Assert.Equal(webp, plain != new RefineCodec { Format = format, Encoding = new EncodeOptions { WebpLossless = !lossless } }.Description);
+            Assert.NotEqual(plain, Of(new EncodeOptions { Metadata = MetadataPolicy.None }));
+        }
+    }
+
     [Fact]
     public async Task A_link_is_refined_as_what_it_leads_to_and_then_skipped()
     {
