@@ -20,53 +20,30 @@ internal static class EndMarks
     /// <summary>How many scans JPEG data have up to their end.</summary>
     public static int JpegScans(ReadOnlySpan<byte> encoded) => Jpeg(encoded).Scans;
 
-    // PNG (ISO/IEC 15948), 5.3: chunks of length, type, content, checksum; the last is IEND.
     private static bool PngHasEnd(ReadOnlySpan<byte> encoded)
     {
-        for (ReadOnlySpan<byte> rest = encoded[8..]; rest.Length >= 12;)
+        foreach (PngChunk chunk in new PngChunks(encoded))
         {
-            if (rest.Slice(4, 4).SequenceEqual("IEND"u8))
+            if (chunk.Type == "IEND")
             {
                 return true;
             }
-
-            long size = 12L + BinaryPrimitives.ReadUInt32BigEndian(rest);
-            rest = size <= rest.Length ? rest[(int)size..] : [];
         }
 
         return false;
     }
 
-    // JPEG (ITU-T T.81), annex B: markers FF xx with a length, but for restart marks (D0..D7), the start (D8), TEM (01) and the
-    // end (D9). In entropy-coded data FF is followed by 00 or by a marker; FF FF is fill.
     private static (bool HasEnd, int Scans) Jpeg(ReadOnlySpan<byte> encoded)
     {
-        int at = 0, scans = 0;
-        while (encoded[at..].IndexOf((byte)0xFF) is int skip and >= 0 && at + skip + 1 < encoded.Length)
+        int scans = 0;
+        foreach (JpegSegment segment in new JpegSegments(encoded))
         {
-            at += skip + 1;
-            byte marker = encoded[at];
-            if (marker == 0xD9)
+            if (segment.Marker == JpegSegments.EndOfImage)
             {
                 return (true, scans);
             }
 
-            scans += marker == 0xDA ? 1 : 0;
-            bool standsAlone = marker is 0x00 or 0x01 or 0xFF or (>= 0xD0 and <= 0xD8);
-            if (marker != 0xFF)
-            {
-                at++;
-            }
-
-            if (!standsAlone)
-            {
-                if (at + 2 > encoded.Length)
-                {
-                    return (false, scans);
-                }
-
-                at = Math.Min(encoded.Length, at + BinaryPrimitives.ReadUInt16BigEndian(encoded[at..]));
-            }
+            scans += segment.Marker == JpegSegments.StartOfScan ? 1 : 0;
         }
 
         return (false, scans);

@@ -10,7 +10,7 @@ internal static class ImageHeaders
     /// <summary>The format of the data; null where it is none that is read.</summary>
     public static ImageFormat? FormatOf(ReadOnlySpan<byte> data)
     {
-        if (data.StartsWith<byte>([0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n']))
+        if (data.StartsWith(PngChunks.Signature))
         {
             return ImageFormat.Png;
         }

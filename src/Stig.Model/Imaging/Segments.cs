@@ -23,12 +23,18 @@ internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> whole)
 }
 
 /// <summary>The chunks of PNG data in order, up to the first that breaks off. Checksums are looked at only where asked for.</summary>
-/// <remarks>PNG (ISO/IEC 15948), 5.3: length, type, content, checksum.</remarks>
+/// <remarks>PNG (ISO/IEC 15948), 5.2 the signature; 5.3: length, type, content, checksum.</remarks>
 internal ref struct PngChunks(ReadOnlySpan<byte> data)
 {
-    private ReadOnlySpan<byte> rest = data.Length > 8 ? data[8..] : [];
+    private ReadOnlySpan<byte> rest = data.Length > Signature.Length ? data[Signature.Length..] : [];
+
+    /// <summary>What PNG data begin with.</summary>
+    public static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n'];
 
     public PngChunk Current { get; private set; }
+
+    /// <summary>Whether nothing is left over after the last chunk; asked once there are no more.</summary>
+    public readonly bool IsWhole => rest.IsEmpty;
 
     public readonly PngChunks GetEnumerator() => this;
 
@@ -54,14 +60,15 @@ internal readonly ref struct JpegSegment(byte marker, ReadOnlySpan<byte> content
     public ReadOnlySpan<byte> Content { get; } = content;
 }
 
-/// <summary>The marker segments of JPEG data that have a content, in order, up to the first scan's header, or the first that breaks
-/// off.</summary>
-/// <remarks>JPEG (ITU-T T.81), B.1.1: FF, marker, length, content; FF FF is fill.</remarks>
+/// <summary>The marker segments of JPEG data in order, entropy-coded data between them passed over, up to the end mark or the first that
+/// breaks off.</summary>
+/// <remarks>JPEG (ITU-T T.81), annex B: FF, marker, length, content; without length and content the end (D9) and what is not given here:
+/// restart marks (D0..D7), the start (D8), TEM (01). In entropy-coded data FF is followed by 00 or by a marker; FF FF is fill.</remarks>
 internal ref struct JpegSegments(ReadOnlySpan<byte> data)
 {
-    private const byte StartOfScan = 0xDA;
+    public const byte EndOfImage = 0xD9, StartOfScan = 0xDA;
 
-    private ReadOnlySpan<byte> rest = data.Length > 2 ? data[2..] : [];
+    private ReadOnlySpan<byte> rest = data;
 
     public JpegSegment Current { get; private set; }
 
@@ -69,29 +76,25 @@ internal ref struct JpegSegments(ReadOnlySpan<byte> data)
 
     public bool MoveNext()
     {
-        while (rest.Length >= 4 && rest[0] == 0xFF)
+        // What else stands between segments decoders pass over too.
+        while (rest.IndexOf((byte)0xFF) is int skip and >= 0 && skip + 1 < rest.Length)
         {
-            byte marker = rest[1];
-            if (marker == 0xFF)
+            byte marker = rest[skip + 1];
+            rest = rest[(skip + (marker == 0xFF ? 1 : 2))..];
+            if (marker is 0x00 or 0x01 or 0xFF or (>= 0xD0 and <= 0xD8))
             {
-                rest = rest[1..];
                 continue;
             }
 
-            if (marker is 0x01 or (>= 0xD0 and <= 0xD8))
+            // Decoders take a length that does not even count itself for an empty content.
+            int length = marker == EndOfImage ? 0 : rest.Length < 2 ? int.MaxValue : Math.Max((ushort)2, BinaryPrimitives.ReadUInt16BigEndian(rest));
+            if (length > rest.Length)
             {
-                rest = rest[2..];
-                continue;
+                break;
             }
 
-            int length = BinaryPrimitives.ReadUInt16BigEndian(rest[2..]);
-            if (length < 2 || length > rest.Length - 2)
-            {
-                return false;
-            }
-
-            Current = new JpegSegment(marker, rest[4..(2 + length)]);
-            rest = marker == StartOfScan ? [] : rest[(2 + length)..];
+            Current = new JpegSegment(marker, length == 0 ? [] : rest[2..length]);
+            rest = marker == EndOfImage ? [] : rest[length..];
             return true;
         }
 

@@ -136,6 +136,11 @@ internal static class MetadataReader
         int pieces = 0;
         foreach (JpegSegment segment in new JpegSegments(encoded))
         {
+            if (segment.Marker == JpegSegments.StartOfScan)
+            {
+                break;
+            }
+
             ReadOnlySpan<byte> content = segment.Content;
             switch (segment.Marker)
             {

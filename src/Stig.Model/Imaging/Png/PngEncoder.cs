@@ -14,8 +14,6 @@ internal static class PngEncoder
     // processor's cache.
     private const int BlockLength = 1 << 17;
 
-    private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n'];
-
     /// <summary>Encodes an image.</summary>
     /// <param name="image">The image.</param>
     /// <param name="grey">Whether to write one channel, the rounded mean of the three.</param>
@@ -36,7 +34,7 @@ internal static class PngEncoder
         }
 
         file.Free((int)filtered + 4096);
-        file.Add(Signature);
+        file.Add(PngChunks.Signature);
         byte[] header = new byte[13];
         BinaryPrimitives.WriteInt32BigEndian(header, image.Width);
         BinaryPrimitives.WriteInt32BigEndian(header.AsSpan(4), image.Height);

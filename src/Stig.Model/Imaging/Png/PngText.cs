@@ -10,8 +10,6 @@ public static class PngText
 {
     private const int HeaderLength = 13, ChunkOverhead = 12, MaxKeywordLength = 79;
 
-    private static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', (byte)'\r', (byte)'\n', 0x1A, (byte)'\n'];
-
     /// <summary>The PNG data with a text chunk for each entry, in order, right after the header.</summary>
     /// <param name="png">Whole PNG data.</param>
     /// <param name="texts">Keywords (1 to 79 characters; "Software", "Comment", ...) and texts; characters of Latin-1 without controls, the
@@ -20,8 +18,8 @@ public static class PngText
     public static byte[] Add(ReadOnlySpan<byte> png, IReadOnlyList<KeyValuePair<string, string>> texts)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        int insertAt = Signature.Length + ChunkOverhead + HeaderLength;
-        if (png.Length < insertAt || !png[..Signature.Length].SequenceEqual(Signature) || !png.Slice(12, 4).SequenceEqual("IHDR"u8))
+        int insertAt = PngChunks.Signature.Length + ChunkOverhead + HeaderLength;
+        if (png.Length < insertAt || !png.StartsWith(PngChunks.Signature) || !png[12..].StartsWith("IHDR"u8))
         {
             throw new ArgumentException("The data are not a PNG image.", nameof(png));
         }
@@ -48,31 +46,27 @@ public static class PngText
     /// <exception cref="ArgumentException">The data do not start as PNG does, or a chunk breaks off or has a wrong checksum.</exception>
     public static IReadOnlyList<KeyValuePair<string, string>> Read(ReadOnlySpan<byte> png)
     {
-        if (png.Length < Signature.Length || !png[..Signature.Length].SequenceEqual(Signature))
+        if (!png.StartsWith(PngChunks.Signature))
         {
             throw new ArgumentException("The data are not a PNG image.", nameof(png));
         }
 
         List<KeyValuePair<string, string>> texts = [];
-        for (ReadOnlySpan<byte> rest = png[Signature.Length..]; !rest.IsEmpty;)
+        var chunks = new PngChunks(png);
+        bool sound = true;
+        while (sound && chunks.MoveNext())
         {
-            uint length = rest.Length >= ChunkOverhead ? BinaryPrimitives.ReadUInt32BigEndian(rest) : uint.MaxValue;
-            if (length > rest.Length - ChunkOverhead
-                || Crc32.HashToUInt32(rest.Slice(4, 4 + (int)length)) != BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + (int)length)..]))
+            PngChunk chunk = chunks.Current;
+            sound = chunk.IsSound;
+            if (chunk.Type == "tEXt" && chunk.Content.IndexOf((byte)0) is int end and >= 0)
             {
-                throw new ArgumentException("A chunk of the PNG image breaks off or has a wrong checksum.", nameof(png));
+                texts.Add(new(Encoding.Latin1.GetString(chunk.Content[..end]), Encoding.Latin1.GetString(chunk.Content[(end + 1)..])));
             }
-
-            ReadOnlySpan<byte> content = rest.Slice(8, (int)length);
-            if (rest.Slice(4, 4).SequenceEqual("tEXt"u8) && content.IndexOf((byte)0) is int end and >= 0)
-            {
-                texts.Add(new(Encoding.Latin1.GetString(content[..end]), Encoding.Latin1.GetString(content[(end + 1)..])));
-            }
-
-            rest = rest[((int)length + ChunkOverhead)..];
         }
 
-        return texts;
+        return sound && chunks.IsWhole
+            ? texts
+            : throw new ArgumentException("A chunk of the PNG image breaks off or has a wrong checksum.", nameof(png));
     }
 
     /// <summary>The content of a text chunk.</summary>
