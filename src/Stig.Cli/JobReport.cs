@@ -109,16 +109,6 @@ internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, l
         }
     }
 
-    /// <summary>A text as one line that a terminal shows as it is: names of files can hold anything.</summary>
-    public static string Printable(string text) => string.Concat(text.Select(character => character switch
-    {
-        '\n' => "\\n",
-        '\r' => "\\r",
-        '\t' => "\\t",
-        _ when char.IsControl(character) => $"\\u{(int)character:x4}",
-        _ => character.ToString(),
-    }));
-
     private static string Name<T>(T value) where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
 
     private static string Words(PipelineStage stage) => stage switch

@@ -26,7 +26,7 @@ internal static class MergeCommand
             RefineCodec codec = new() { Format = parsed.GetValue(format) };
             InputListing listing = InputListing.OpenAsync(inputs.Of(parsed, folder, codec), interruption.Token).GetAwaiter().GetResult();
             ManifestMergeResult result = ManifestMerge
-                .RunAsync(folder, listing.ListAsync(interruption.Token), line => terminal.Error(JobReport.Printable(line)), interruption.Token)
+                .RunAsync(folder, listing.ListAsync(interruption.Token), line => terminal.Error(ImageFiles.Printable(line)), interruption.Token)
                 .GetAwaiter().GetResult();
             if (result.Problems > 0)
             {

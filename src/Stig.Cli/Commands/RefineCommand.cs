@@ -235,12 +235,12 @@ internal static class RefineCommand
         {
             if (entry.Error is string error)
             {
-                terminal.Error(JobReport.Printable(error));
+                terminal.Error(ImageFiles.Printable(error));
             }
 
             foreach (string note in entry.Notes?.Where(warned.Add) ?? [])
             {
-                terminal.Warn(JobReport.Printable($"{entry.Input}: {note} Further images of which this is true are in the manifest."));
+                terminal.Warn(ImageFiles.Printable($"{entry.Input}: {note} Further images of which this is true are in the manifest."));
             }
         }
     }

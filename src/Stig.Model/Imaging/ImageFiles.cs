@@ -73,15 +73,20 @@ public static class ImageFiles
         return found;
     }
 
-    /// <summary>A file's name as it stands in messages of one line: control characters, line feeds among them, as \n, or \u and four digits.</summary>
-    /// <param name="path">The name.</param>
-    public static string Printable(string path)
+    /// <summary>A text as one line that a terminal shows as it is, since names of files can hold anything: control characters as \n, \r, \t, or
+    /// \u and four digits.</summary>
+    /// <param name="text">A name, or a message with names in it.</param>
+    public static string Printable(string text)
     {
-        ArgumentNullException.ThrowIfNull(path);
-        return path.Any(char.IsControl)
-            ? string.Concat(path.Select(character => character == '\n' ? "\\n"
-                : char.IsControl(character) ? string.Create(CultureInfo.InvariantCulture, $"\\u{(int)character:X4}") : character.ToString()))
-            : path;
+        ArgumentNullException.ThrowIfNull(text);
+        return !text.Any(char.IsControl) ? text : string.Concat(text.Select(character => character switch
+        {
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            _ when char.IsControl(character) => string.Create(CultureInfo.InvariantCulture, $"\\u{(int)character:X4}"),
+            _ => character.ToString(),
+        }));
     }
 
     private static void Collect(string folder, string relative, List<ImageFile> found, HashSet<string> visited)

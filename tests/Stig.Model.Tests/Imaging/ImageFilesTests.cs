@@ -19,6 +19,14 @@ public sealed class ImageFilesTests
     }
 
     [Fact]
+    public void Names_become_one_line_and_stay_so()
+    {
+        string line = ImageFiles.Printable("a\nb\rc\td\u001B[2Je\u0085\u007F\u00E9\\n.png");
+        Assert.Equal("a\\nb\\rc\\td\\u001B[2Je\\u0085\\u007F\u00E9\\n.png", line);
+        Assert.Equal(line, ImageFiles.Printable(line));
+    }
+
+    [Fact]
     public void Links_that_lead_back_end_the_search()
     {
         using var folder = new TestFolder();
