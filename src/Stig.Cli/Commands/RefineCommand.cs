@@ -34,7 +34,7 @@ internal static class RefineCommand
         Option<PngFilter> pngFilter = CommonOptions.Choice<PngFilter>("--png-filter", "PNG's prediction.");
         Option<int> quality = CommonOptions.Positive(Number("--quality", "Quality of JPEG, 1 to 100.", Default.Quality));
         Option<MetadataPolicy> metadata = CommonOptions.Choice<MetadataPolicy>("--metadata",
-            "keep: colour profile, EXIF and XMP. safe: nothing that tells of place or person. none: the colour profile only.");
+            "keep: colour profile, EXIF and XMP. safe: camera, times, artist, copyright; no place, owner or serial. none: the profile only.");
         Option<int> batch = CommonOptions.Positive(new Option<int>("--batch")
         {
             Description = "Images of equal size that are refined together; never changes a result.",
