@@ -77,6 +77,37 @@ public sealed class ImageCodecTests
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_transparent_colour_of_16_bits_is_compared_whole(bool interlaced)
+    {
+        // 300, 40000, 5 is transparent; 301 is the same in the upper byte.
+        byte[] file = TestPng.Encode(9, 9, 16, 2, (x, y) => [x == y ? 300 : 301, 40000, 5], interlaced, ("tRNS", [1, 44, 156, 64, 0, 5]));
+        RgbImage image = Pixels(file, "deep.png");
+        AssertPixels(image, 9, 9, (_, _) => (1, 156, 0));
+        Assert.Equal(Enumerable.Range(0, 81).Select(i => (byte)(i % 9 == i / 9 ? 0 : 255)), image.Alpha!);
+    }
+
+    [Fact]
+    public void Png_of_16_bits_takes_one_copy_of_its_data_at_most()
+    {
+        // Noise, which takes the room of its samples. The memory comes from the pool the second time.
+        const int Seed = 5, Side = 200;
+        var random = new Random(Seed);
+        byte[] file = TestPng.Encode(Side, Side, 16, 6, (_, _) => [.. Enumerable.Range(0, 4).Select(_ => random.Next(1 << 16))]);
+        byte[] interleaved = new byte[4 * Side * Side];
+        long least = long.MaxValue;
+        for (int round = 0; round < 3; round++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            DeepPng.Decode(file, interleaved, Side, Side);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        Assert.InRange(least, 0, file.Length / 2);
+    }
+
     [Fact]
     public void Gamma_and_colour_space_chunks_do_not_change_values()
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Compression;
 
@@ -22,9 +23,21 @@ internal static class DeepPng
     /// <exception cref="IOException">They end early, or are not of a kind that PNG has.</exception>
     public static void Decode(ReadOnlySpan<byte> encoded, Span<byte> interleaved, int width, int height)
     {
-        int channels = encoded[25] switch { 0 => 1, 4 => 2, 2 => 3, _ => 4 };
-        bool interlaced = encoded[28] == 1;
-        using Stream samples = Decompress(encoded);
+        byte[] data = ArrayPool<byte>.Shared.Rent(encoded.Length);
+        try
+        {
+            using var samples = new ZLibStream(new MemoryStream(data, 0, PngDecoder.Data(encoded, data).Length), CompressionMode.Decompress);
+            int channels = encoded[25] switch { 0 => 1, 4 => 2, 2 => 3, _ => 4 };
+            Decode(samples, channels, interlaced: encoded[28] == 1, interleaved, width, height);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(data);
+        }
+    }
+
+    private static void Decode(Stream samples, int channels, bool interlaced, Span<byte> interleaved, int width, int height)
+    {
         int unit = 2 * channels;
         var previous = new byte[unit * width];
         var current = new byte[unit * width];
@@ -56,21 +69,6 @@ internal static class DeepPng
                 (previous, current) = (current, previous);
             }
         }
-    }
-
-    private static ZLibStream Decompress(ReadOnlySpan<byte> encoded)
-    {
-        var compressed = new MemoryStream();
-        foreach (PngChunk chunk in new PngChunks(encoded))
-        {
-            if (chunk.Type == "IDAT")
-            {
-                compressed.Write(chunk.Content);
-            }
-        }
-
-        compressed.Position = 0;
-        return new ZLibStream(compressed, CompressionMode.Decompress);
     }
 
     private static void Store(ReadOnlySpan<byte> samples, Span<byte> pixel)

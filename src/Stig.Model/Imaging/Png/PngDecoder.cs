@@ -31,7 +31,7 @@ internal static class PngDecoder
         try
         {
             rows.AsSpan(0, (int)rowLength).Clear();
-            return Inflate(Data(encoded, pieces, gathered), rows.AsSpan((int)rowLength, (int)(length - rowLength)))
+            return Inflate(Data(encoded, gathered), rows.AsSpan((int)rowLength, (int)(length - rowLength)))
                 ? Assemble(rows, channels, width, height, arrays)
                 : null;
         }
@@ -82,24 +82,27 @@ internal static class PngDecoder
         return null;
     }
 
-    private static ReadOnlySpan<byte> Data(ReadOnlySpan<byte> encoded, int pieces, byte[] gathered)
+    /// <summary>The compressed data of a file.</summary>
+    /// <param name="encoded">The file.</param>
+    /// <param name="gathered">Memory to put all pieces of them together in; if it is empty, the first piece is given where it is.</param>
+    public static ReadOnlySpan<byte> Data(ReadOnlySpan<byte> encoded, Span<byte> gathered)
     {
         int length = 0;
         foreach (PngChunk chunk in new PngChunks(encoded))
         {
             if (chunk.Type == "IDAT")
             {
-                if (pieces == 1)
+                if (gathered.IsEmpty)
                 {
                     return chunk.Content;
                 }
 
-                chunk.Content.CopyTo(gathered.AsSpan(length));
+                chunk.Content.CopyTo(gathered[length..]);
                 length += chunk.Content.Length;
             }
         }
 
-        return gathered.AsSpan(0, length);
+        return gathered[..length];
     }
 
     private static unsafe bool Inflate(ReadOnlySpan<byte> data, Span<byte> rows)
