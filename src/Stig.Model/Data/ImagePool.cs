@@ -14,7 +14,8 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
 
     public IReadOnlyList<ImageFile> Files => files;
 
-    /// <summary>The image at an index, resized where the options say so, or null where its file cannot be decoded.</summary>
+    /// <summary>The image at an index, resized where the options say so, or null where its file cannot be decoded or
+    /// resized.</summary>
     public RgbImage? TryGet(int index)
     {
         if (Volatile.Read(ref kept[index]) is { } found)
@@ -31,6 +32,11 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
         try
         {
             image = ImageCodec.Load(files[index].Path);
+            if (options.Crop == CropMode.Resize)
+            {
+                ResampleFilter filter = options.OfficialPairing ? ResampleFilter.Triangle : ResampleFilter.Lanczos3;
+                image = Resampler.Resize(image, options.Size, options.Size, filter, files[index].Path);
+            }
         }
         catch (ImageFormatException error)
         {
@@ -40,12 +46,6 @@ internal sealed class ImagePool(ImageDomain domain, IReadOnlyList<ImageFile> fil
             }
 
             return null;
-        }
-
-        if (options.Crop == CropMode.Resize)
-        {
-            ResampleFilter filter = options.OfficialPairing ? ResampleFilter.Triangle : ResampleFilter.Lanczos3;
-            image = Resampler.Resize(image, options.Size, options.Size, filter);
         }
 
         if (budget.TryTake(image.Pixels.Length) && Interlocked.CompareExchange(ref kept[index], image, null) is not null)

@@ -29,14 +29,17 @@ public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
     /// <param name="height">The image's height in pixels, at least 1.</param>
     /// <param name="name">What to call the image in messages.</param>
     /// <exception cref="ImageFormatException">The policy is <see cref="FitPolicy.Reject"/> and the size another than the
-    /// training's.</exception>
+    /// training's, or the padded image would have more than <see cref="ImageCodec.MaxPixels"/> pixels.</exception>
     public (int Width, int Height) WorkingSize(int width, int height, string name)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(height, 1);
         return Policy switch
         {
-            FitPolicy.Pad => (RoundUp(width), RoundUp(height)),
+            FitPolicy.Pad when RoundUp(width) * RoundUp(height) is var pixels and > ImageCodec.MaxPixels => throw new ImageFormatException(
+                $"{ImageFiles.Printable(name)}: has {width} x {height} pixels and, padded to multiples of {Multiple}, {pixels}, more than the " +
+                $"{ImageCodec.MaxPixels} that are refined. Cut it into parts, or leave it out."),
+            FitPolicy.Pad => ((int)RoundUp(width), (int)RoundUp(height)),
             _ when (width, height) == (Size, Size) => (Size, Size),
             FitPolicy.Resize => (Size, Size),
             _ => throw new ImageFormatException($"{ImageFiles.Printable(name)}: has {width} x {height} pixels, and the model was trained at {Size} x {Size}. " +
@@ -47,12 +50,12 @@ public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
     /// <summary>The image as the model takes it, without opacity; the image itself where nothing needs to be done.</summary>
     /// <param name="image">The image.</param>
     /// <param name="name">What to call the image in messages.</param>
-    /// <exception cref="ImageFormatException">As in <see cref="WorkingSize"/>.</exception>
+    /// <exception cref="ImageFormatException">As in <see cref="WorkingSize"/>, or a side is too long to be resized.</exception>
     public RgbImage Fit(RgbImage image, string name)
     {
         ArgumentNullException.ThrowIfNull(image);
         (int width, int height) = WorkingSize(image.Width, image.Height, name);
-        return Policy == FitPolicy.Resize ? Resampler.Resize(image, width, height, ResampleFilter.Lanczos3) : image.Extend(width, height);
+        return Policy == FitPolicy.Resize ? Resampler.Resize(image, width, height, ResampleFilter.Lanczos3, name) : image.Extend(width, height);
     }
 
     /// <summary>Undoes <see cref="Fit"/> on the model's result.</summary>
@@ -71,11 +74,11 @@ public sealed record ImageFit(FitPolicy Policy, int Size, int Multiple)
         }
 
         RgbImage restored = Policy == FitPolicy.Resize
-            ? Resampler.Resize(result, width, height, ResampleFilter.Lanczos3)
+            ? Resampler.Resize(result, width, height, ResampleFilter.Lanczos3, "The image")
             : result.Crop(width, height);
         return new RgbImage(width, height, restored.Pixels, alpha);
     }
 
     // A spectrum of one value has no frequencies.
-    private int RoundUp(int side) => checked((Math.Max(side, MinimumSide) + Multiple - 1) / Multiple * Multiple);
+    private long RoundUp(int side) => ((long)Math.Max(side, MinimumSide) + Multiple - 1) / Multiple * Multiple;
 }

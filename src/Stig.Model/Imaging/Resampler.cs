@@ -19,12 +19,28 @@ internal static class Resampler
 {
     private const int FractionBits = 22;
 
+    // Of the new width and the old height, or the other way round, which is what there is between the two directions.
+    private const long MaxPixelsBetween = 1 << 26;
+
     /// <summary>The image at another size, without opacity.</summary>
-    public static RgbImage Resize(RgbImage image, int width, int height, ResampleFilter filter)
+    /// <param name="image">The image.</param>
+    /// <param name="width">The new width.</param>
+    /// <param name="height">The new height.</param>
+    /// <param name="filter">The kernel.</param>
+    /// <param name="name">What to call the image in messages.</param>
+    /// <exception cref="ImageFormatException">The sizes are so unlike each other that memory and time would know no bounds. What goes one
+    /// way goes back too.</exception>
+    public static RgbImage Resize(RgbImage image, int width, int height, ResampleFilter filter, string name)
     {
         if (image.Width == width && image.Height == height)
         {
             return image;
+        }
+
+        if (Math.Max((long)width * image.Height, (long)image.Width * height) > MaxPixelsBetween)
+        {
+            throw new ImageFormatException($"{ImageFiles.Printable(name)}: has {image.Width} x {image.Height} pixels, too long a side to be resized to " +
+                                           $"{width} x {height}. Cut it into parts, or leave it out.");
         }
 
         var rows = new byte[3 * width * image.Height];

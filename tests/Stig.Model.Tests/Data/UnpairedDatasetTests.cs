@@ -175,6 +175,20 @@ public sealed class UnpairedDatasetTests
     }
 
     [Fact]
+    public void Images_too_long_to_be_resized_are_reported()
+    {
+        using var folder = new TestFolder();
+        var reports = new List<string>();
+        var options = new DatasetOptions { Size = 1024, Crop = CropMode.Resize, Report = reports.Add };
+        Flat(folder, 1, 1, options);
+        folder.Write("real/long.png", ImageCodec.Encode(new RgbImage(65_537, 1, new byte[3 * 65_537]), ImageFormat.Png).Bytes);
+        UnpairedDataset set = Open(folder, options);
+        var image = new float[set.ImageLength];
+        Assert.Equal([true, false], Enumerable.Range(0, 2).Select(i => set.TryRead(ImageDomain.Real, i, image)));
+        Assert.Contains("too long", Assert.Single(reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_domain_without_any_image_is_an_error()
     {
         using var folder = new TestFolder();

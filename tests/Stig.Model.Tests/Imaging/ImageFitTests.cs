@@ -86,6 +86,34 @@ public sealed class ImageFitTests
         Assert.Throws<ImageFormatException>(() => fit.WorkingSize(width, height, "a.png"));
     }
 
+    [Theory]
+    [InlineData(2, 65537)]
+    [InlineData(65537, 2)]
+    [InlineData(2, 1_000_000)]
+    public void Sides_too_long_to_be_resized_are_refused(int width, int height)
+    {
+        // Between the two directions there would be more than 2^26 pixels, on the way there or on the way back.
+        var fit = new ImageFit(FitPolicy.Resize, 1024, 16);
+        string message = Assert.Throws<ImageFormatException>(() => fit.Fit(Make(width, height), "a\n.png")).Message;
+        Assert.Equal($"a\\n.png: has {width} x {height} pixels, too long a side to be resized to 1024 x 1024. Cut it into parts, or leave it out.",
+                     message);
+        var small = new ImageFit(FitPolicy.Resize, 4, 4);
+        RgbImage back = small.Restore(small.Fit(Make(width, height), "a"), width, height, null);
+        Assert.Equal((width, height), (back.Width, back.Height));
+    }
+
+    [Theory]
+    [InlineData(2, 1 << 24, false)]
+    [InlineData(2, (1 << 24) + 1, true)]
+    [InlineData(1 << 27, 2, true)]
+    [InlineData(int.MaxValue, int.MaxValue, true)]
+    public void Sides_too_long_to_be_padded_are_refused(int width, int height, bool refused)
+    {
+        var fit = new ImageFit(FitPolicy.Pad, 64, 16);
+        var error = (ImageFormatException?)Record.Exception(() => fit.WorkingSize(width, height, "a.png"));
+        Assert.Equal(refused, error?.Message.StartsWith($"a.png: has {width} x {height} pixels and, padded", StringComparison.Ordinal) ?? false);
+    }
+
     [Fact]
     public void A_result_of_another_size_is_refused() =>
         Assert.Throws<ArgumentException>(() => new ImageFit(FitPolicy.Pad, 64, 16).Restore(Make(32, 32), 10, 10, null));
