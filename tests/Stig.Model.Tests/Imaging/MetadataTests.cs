@@ -201,7 +201,51 @@ public sealed class MetadataTests
         DecodedImage source = ImageCodec.Decode(file, "in");
         EncodedImage output = ImageCodec.Encode(source.Image, ImageFormat.Png, null, source.Source);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 << 20);
-        Assert.Equal([ImageNoteKind.ColourProfileDropped, ImageNoteKind.MetadataDropped], output.Notes.Select(note => note.Kind).Order());
+        Assert.Equal(["The XMP metadata are too large and are not carried over.",
+                      "The colour profile has more than 8388608 bytes; it is not carried over."], output.Notes.Select(note => note.Text));
+    }
+
+    [Theory]
+    [InlineData(ImageFormat.Png)]
+    [InlineData(ImageFormat.Jpeg)]
+    [InlineData(ImageFormat.Webp)]
+    public void Metadata_beyond_measure_are_not_even_copied(ImageFormat format)
+    {
+        byte[] Long(int most) => [.. Enumerable.Repeat((byte)'x', most + 1)];
+        byte[] plain = ImageCodec.Encode(Image(8, 8), format).Bytes, profile = Long(MetadataReader.MaxLength), xmp = Long(XmpPacket.MaxLength);
+        byte[] file = format switch
+        {
+            // Neither is compressed, but for the profile, which was to be.
+            ImageFormat.Png => TestPng.Encode(8, 8, 8, 2, (_, _) => [1, 2, 3], false, ("iCCP", [.. "name\0\0"u8, .. profile]), ("eXIf", profile),
+                                              ("iTXt", [.. "XML:com.adobe.xmp\0\0\0\0\0"u8, .. xmp])),
+            // A segment cannot hold as much, the pieces of a profile together can.
+            ImageFormat.Jpeg => [.. plain[..2], .. Enumerable.Range(1, 129).SelectMany(
+                piece => (byte[])[0xFF, 0xE2, 0xFF, 0xFF, .. "ICC_PROFILE\0"u8, (byte)piece, 129, .. new byte[65519]]), .. plain[2..]],
+            _ => TestImages.Webp(plain, Image(8, 8), profile, profile, xmp, manifest: false),
+        };
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        ImageMetadata metadata = MetadataReader.Read(file, format);
+        // The pieces are looked at one by one.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, format == ImageFormat.Jpeg ? 9 << 20 : 1 << 16);
+        Assert.Equal(0, metadata.Bytes);
+        IReadOnlyList<ImageNote> notes = ImageCodec.Encode(Image(8, 8), ImageFormat.Png, null,
+            new ImageSource(new ImageHeader(format, 8, 8, SampleKind.Colour, 8), metadata)).Notes;
+        string[] expected = ["The EXIF metadata are too large and are not carried over.", "The XMP metadata are too large and are not carried over.",
+                             "The colour profile has more than 8388608 bytes; it is not carried over."];
+        Assert.Equal(format == ImageFormat.Jpeg ? expected[2..] : expected, notes.Select(note => note.Text));
+    }
+
+    [Fact]
+    public void Metadata_know_their_length()
+    {
+        byte[] exif = TestExif.Make(true, 1, 24, 16), xmp = TestImages.Xmp();
+        foreach (ImageFormat format in Formats)
+        {
+            byte[] file = TestImages.With(format, Image(8, 8), TestImages.ColourProfile, exif, xmp);
+            Assert.Equal(TestImages.ColourProfile.Length + exif.Length + xmp.Length, MetadataReader.Read(file, format).Bytes);
+        }
+
+        Assert.Equal(4, new ImageMetadata { PngColour = [("gAMA", new byte[4])] }.Bytes);
     }
 
     [Fact]

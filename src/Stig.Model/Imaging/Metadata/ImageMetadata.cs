@@ -36,6 +36,10 @@ public sealed record ImageMetadata
     /// <summary>Whether the file held a C2PA manifest (content credentials), or pointed to one. It is never carried over: it vouches for
     /// other pixels.</summary>
     public bool HasContentCredentials { get; init; }
+
+    /// <summary>The bytes of memory that all of it takes: what an image in work holds beside its pixels.</summary>
+    internal long Bytes =>
+        (ColourProfile?.Length ?? 0) + (Exif?.Length ?? 0) + (Xmp?.Length ?? 0) + PngColour.Sum(chunk => chunk.Content.Length);
 }
 
 /// <summary>Something of an input that its output does not have.</summary>
@@ -47,7 +51,7 @@ public enum ImageNoteKind
     /// <summary>A colour profile or description that does not fit the output's channels or format.</summary>
     ColourProfileDropped,
 
-    /// <summary>EXIF or XMP that are damaged, or too large for the output's format.</summary>
+    /// <summary>EXIF or XMP that are damaged, or too large altogether or for the output's format.</summary>
     MetadataDropped,
 
     /// <summary>Opacity, which the output's format cannot hold.</summary>

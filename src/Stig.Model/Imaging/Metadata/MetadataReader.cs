@@ -4,12 +4,15 @@ using System.IO.Compression;
 namespace Stig.Model.Imaging;
 
 /// <summary>Finds metadata in image files.</summary>
-/// <remarks>Files may be hostile: what breaks off, or would unfold to more than <see cref="MaxLength"/> bytes, is given as empty. Of
-/// several pieces of one kind the first counts.</remarks>
+/// <remarks>Files may be hostile: what breaks off is given as empty, what has too many bytes, unfolded or as it stands, as
+/// <see cref="TooLong"/>, without being copied. Of several pieces of one kind the first counts.</remarks>
 internal static class MetadataReader
 {
-    /// <summary>The most bytes that a profile or packet may have.</summary>
+    /// <summary>The most bytes that a profile or EXIF may have; of XMP <see cref="XmpPacket.MaxLength"/>.</summary>
     public const int MaxLength = 8 << 20;
+
+    /// <summary>Stands for data that are too long: empty, and known by its identity.</summary>
+    public static byte[] TooLong { get; } = (byte[])Array.Empty<byte>().Clone();
 
     // The type of a JUMBF box that holds a C2PA manifest store: "c2pa" and the rest of ISO's UUIDs (C2PA 2.1, 11.1.4.2).
     private static ReadOnlySpan<byte> ManifestType =>
@@ -41,7 +44,7 @@ internal static class MetadataReader
             {
                 case "iCCP":
                     int name = content.IndexOf((byte)0);
-                    profile ??= name >= 0 && name + 2 < content.Length ? Inflate(content[(name + 2)..]) : [];
+                    profile ??= name >= 0 && name + 2 < content.Length ? Inflate(content[(name + 2)..], MaxLength) : [];
                     break;
                 case "sRGB" when content.Length == 1:
                 case "gAMA" or "cICP" when content.Length == 4:
@@ -54,7 +57,7 @@ internal static class MetadataReader
 
                     break;
                 case "eXIf":
-                    exif ??= content.ToArray();
+                    exif ??= Copy(content, MaxLength);
                     break;
                 case "iTXt" when content.StartsWith(PngMetadata.XmpMark):
                     xmp ??= InternationalText(content[PngMetadata.XmpMark.Length..]);
@@ -98,11 +101,19 @@ internal static class MetadataReader
             content = content[(end + 1)..];
         }
 
-        return compressed ? Inflate(content) : content.ToArray();
+        return compressed ? Inflate(content, XmpPacket.MaxLength) : Copy(content, XmpPacket.MaxLength);
     }
 
-    private static byte[] Inflate(ReadOnlySpan<byte> compressed)
+    private static byte[] Copy(ReadOnlySpan<byte> content, int most) => content.Length > most ? TooLong : content.ToArray();
+
+    private static byte[] Inflate(ReadOnlySpan<byte> compressed, int most)
     {
+        // What is longer compressed than it may be unfolded does not become shorter.
+        if (compressed.Length > most)
+        {
+            return TooLong;
+        }
+
         using var zlib = new ZLibStream(new MemoryStream(compressed.ToArray()), CompressionMode.Decompress);
         var result = new MemoryStream();
         byte[] piece = new byte[1 << 14];
@@ -110,9 +121,9 @@ internal static class MetadataReader
         {
             for (int read; (read = zlib.Read(piece)) > 0;)
             {
-                if (result.Length + read > MaxLength)
+                if (result.Length + read > most)
                 {
-                    return [];
+                    return TooLong;
                 }
 
                 result.Write(piece, 0, read);
@@ -165,7 +176,8 @@ internal static class MetadataReader
         bool whole = pieces > 0 && profile.Count == pieces && profile.ContainsKey(1) && profile.ContainsKey((byte)pieces);
         return new ImageMetadata
         {
-            ColourProfile = whole ? [.. profile.Values.SelectMany(piece => piece)] : pieces > 0 ? [] : null,
+            ColourProfile = pieces == 0 ? null : !whole ? [] : profile.Values.Sum(piece => piece.Length) > MaxLength ? TooLong
+                : [.. profile.Values.SelectMany(piece => piece)],
             Exif = exif,
             Xmp = xmp,
             HasContentCredentials = credentials,
@@ -182,14 +194,14 @@ internal static class MetadataReader
             switch (chunk.Type)
             {
                 case "ICCP":
-                    profile ??= chunk.Content.ToArray();
+                    profile ??= Copy(chunk.Content, MaxLength);
                     break;
                 case "EXIF":
                     // Some programs put JPEG's marker before it.
-                    exif ??= (chunk.Content.StartsWith(JpegFile.ExifMark) ? chunk.Content[JpegFile.ExifMark.Length..] : chunk.Content).ToArray();
+                    exif ??= Copy(chunk.Content.StartsWith(JpegFile.ExifMark) ? chunk.Content[JpegFile.ExifMark.Length..] : chunk.Content, MaxLength);
                     break;
                 case "XMP ":
-                    xmp ??= chunk.Content.ToArray();
+                    xmp ??= Copy(chunk.Content, XmpPacket.MaxLength);
                     break;
                 case "C2PA":
                     credentials = true;

@@ -33,12 +33,12 @@ internal sealed class OutputMetadata
         if (source.Exif is { } original && policy != MetadataPolicy.None)
         {
             exif = policy == MetadataPolicy.Keep ? ExifData.Keep(original, width, height) : ExifData.Safe(original, width, height);
-            exif = Checked(exif, "EXIF", JpegFile.MaxExif, format, notes);
+            exif = Checked(original, exif, "EXIF", JpegFile.MaxExif, format, notes);
         }
 
         if (source.Xmp is { } packet && policy == MetadataPolicy.Keep)
         {
-            xmp = Checked(XmpPacket.Keep(packet, width, height), "XMP", JpegFile.MaxXmp, format, notes);
+            xmp = Checked(packet, XmpPacket.Keep(packet, width, height), "XMP", JpegFile.MaxXmp, format, notes);
         }
 
         byte[]? profile = Profile(source.ColourProfile, format, grey, notes);
@@ -46,7 +46,7 @@ internal sealed class OutputMetadata
             new ImageMetadata { ColourProfile = profile, Exif = exif, Xmp = xmp, PngColour = PngColour(source.PngColour, format, notes) }, notes);
     }
 
-    private static byte[]? Checked(byte[]? data, string kind, int mostInJpeg, ImageFormat format, List<ImageNote> notes)
+    private static byte[]? Checked(byte[] source, byte[]? data, string kind, int mostInJpeg, ImageFormat format, List<ImageNote> notes)
     {
         if (data is { Length: 0 })
         {
@@ -55,7 +55,8 @@ internal sealed class OutputMetadata
 
         if (data is null)
         {
-            notes.Add(new(ImageNoteKind.MetadataDropped, $"The {kind} metadata are damaged and are not carried over."));
+            notes.Add(new(ImageNoteKind.MetadataDropped,
+                          $"The {kind} metadata are {(source == MetadataReader.TooLong ? "too large" : "damaged")} and are not carried over."));
         }
         else if (data.Length > MetadataReader.MaxLength || (format == ImageFormat.Jpeg && data.Length > mostInJpeg))
         {
@@ -77,8 +78,9 @@ internal sealed class OutputMetadata
         ProfileSpace space = IccProfile.SpaceOf(profile);
         string? reason = space switch
         {
+            _ when profile == MetadataReader.TooLong || profile.Length > MetadataReader.MaxLength =>
+                $"has more than {MetadataReader.MaxLength} bytes",
             ProfileSpace.Damaged => "is damaged",
-            _ when profile.Length > MetadataReader.MaxLength => $"has more than {MetadataReader.MaxLength} bytes",
             _ when space == (grey ? ProfileSpace.Grey : ProfileSpace.Rgb) => null,
             ProfileSpace.Other => "describes neither grey nor red, green and blue, in which the image is now",
             _ => $"describes {(space == ProfileSpace.Grey ? "grey" : "colours")}, and the {ImageFormats.Name(format)} image is " +

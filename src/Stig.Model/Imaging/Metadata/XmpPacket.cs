@@ -9,7 +9,10 @@ namespace Stig.Model.Imaging;
 /// any of sense; writers look prefixes up in all elements above.</remarks>
 internal static class XmpPacket
 {
-    private const int MaxLength = 2 << 20, MaxDepth = 64, MaxAttributes = 256;
+    /// <summary>The most bytes that a packet may have.</summary>
+    public const int MaxLength = 2 << 20;
+
+    private const int MaxDepth = 64, MaxAttributes = 256;
 
     private static readonly XNamespace Meta = "adobe:ns:meta/";
     private static readonly XNamespace Rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
