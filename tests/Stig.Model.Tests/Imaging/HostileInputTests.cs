@@ -224,6 +224,99 @@ public sealed class HostileInputTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 16);
     }
 
+    [Fact]
+    [Trait(Soak.Category, Soak.LongForm)]
+    public void Xmp_of_any_shape_is_carried_over_or_dropped()
+    {
+        const int Seed = 77002;
+        int kept = 0, rounds = Soak.Scale(5000, 1_000_000);
+        for (int round = 0; round < rounds; round++)
+        {
+            byte[] packet = TestHostileMetadata.Xmp(new Random(Seed + round));
+            string what = $"round {round}, seed {Seed}";
+            byte[]? output = Carried(new ImageMetadata { Xmp = packet }, MetadataPolicy.Keep, what).Xmp;
+            if (output is not null)
+            {
+                // Nothing is left in it that would have to be changed.
+                Assert.True(output.AsSpan().SequenceEqual(XmpPacket.Keep(output, 24, 16)), what);
+                Assert.False(XmpPacket.PointsToManifest(output), what);
+                kept++;
+            }
+
+            Assert.NotNull(XmpPacket.Keep(XmpPacket.AddEvent(output, new ImageStamp("stig 1")), 24, 16));
+        }
+
+        Soak.Report($"{rounds} packets of XMP from seed {Seed}, {kept} carried over");
+        Assert.InRange(kept, rounds / 20, rounds * 19 / 20);
+    }
+
+    [Fact]
+    [Trait(Soak.Category, Soak.LongForm)]
+    public void Exif_of_any_shape_is_carried_over_or_dropped()
+    {
+        const int Seed = 77003;
+        int kept = 0, rounds = Soak.Scale(20_000, 10_000_000);
+        for (int round = 0; round < rounds; round++)
+        {
+            byte[] exif = TestHostileMetadata.Exif(new Random(Seed + round));
+            string what = $"round {round}, seed {Seed}";
+            Assert.InRange(ExifData.Orientation(exif), 1, 8);
+            var source = new ImageMetadata { Exif = exif };
+            if (Carried(source, MetadataPolicy.Keep, what).Exif is { } output)
+            {
+                Assert.True(output.Length <= exif.Length && ExifData.Orientation(output) == 1, what);
+                Assert.True(output.AsSpan().SequenceEqual(ExifData.Keep(output, 24, 16)), what);
+                kept++;
+            }
+
+            if (Carried(source, MetadataPolicy.Safe, what).Exif is { } safe)
+            {
+                Assert.True(safe.AsSpan().SequenceEqual(ExifData.Safe(safe, 24, 16)), what);
+            }
+        }
+
+        Soak.Report($"{rounds} EXIF structures from seed {Seed}, {kept} carried over");
+        Assert.InRange(kept, rounds / 20, rounds * 19 / 20);
+    }
+
+    [Theory]
+    [Trait(Soak.Category, Soak.LongForm)]
+    [InlineData(ImageFormat.Png)]
+    [InlineData(ImageFormat.Jpeg)]
+    [InlineData(ImageFormat.Webp)]
+    public void Images_with_metadata_of_any_shape_are_decoded(ImageFormat format)
+    {
+        const int Seed = 77004;
+        RgbImage image = SyntheticImages.RealLike(1, 0, 8);
+        int rounds = Soak.Scale(150, 50_000);
+        for (int round = 0; round < rounds; round++)
+        {
+            var random = new Random(Seed + round);
+            byte[] xmp = TestHostileMetadata.Xmp(random);
+            byte[] file = TestImages.With(format, image, TestHostileMetadata.Profile(random), TestHostileMetadata.Exif(random), xmp);
+            Assert.False(Try(file, $"{format} round {round}, seed {Seed}"), $"{format} round {round}, seed {Seed} is refused");
+        }
+
+        Soak.Report($"{format}: {rounds} files with metadata from seed {Seed}");
+    }
+
+    // What goes over, after making sure that what does not is noted.
+    private static ImageMetadata Carried(ImageMetadata source, MetadataPolicy policy, string what)
+    {
+        try
+        {
+            var output = OutputMetadata.Of(source, policy, ImageFormat.Png, false, 24, 16);
+            bool dropped = output.Kept.Exif is null && output.Kept.Xmp is null;
+            // Of EXIF there may be nothing that is safe.
+            Assert.True(policy == MetadataPolicy.Safe || dropped == (output.Notes.Count > 0), what);
+            return output.Kept;
+        }
+        catch (Exception error) when (error is not Xunit.Sdk.IAssertionException)
+        {
+            throw new InvalidOperationException(what, error);
+        }
+    }
+
     // Whether the file was refused. Everything but a refusal in due form fails the test.
     private static bool Try(byte[] file, string name)
     {

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using System.Xml.Linq;
 using SkiaSharp;
@@ -176,6 +178,58 @@ public sealed class MetadataTests
         Assert.Equal((null, null, null), (back.ColourProfile, back.Exif, back.Xmp));
     }
 
+    [Theory]
+    [InlineData("<t:provenance xmlns:t='http://purl.org/dc/terms/'>{0}</t:provenance>")]
+    [InlineData("<x:xmpmeta xmlns:x='adobe:ns:meta/'><b:Thumbnails xmlns:b='http://ns.adobe.com/xap/1.0/'>{0}</b:Thumbnails></x:xmpmeta>")]
+    [InlineData("<tiff:Orientation xmlns:tiff='http://ns.adobe.com/tiff/1.0/'>{0}</tiff:Orientation>")]
+    public void Xmp_inside_of_what_is_not_kept_is_damaged(string around)
+    {
+        string packet = string.Format(CultureInfo.InvariantCulture, around, "<r:RDF xmlns:r='http://www.w3.org/1999/02/22-rdf-syntax-ns#'/>");
+        foreach (ImageFormat format in Formats)
+        {
+            byte[] file = TestImages.With(format, Image(8, 8), null, null, Encoding.UTF8.GetBytes(packet));
+            DecodedImage source = ImageCodec.Decode(file, "in");
+            EncodedImage output = ImageCodec.Encode(source.Image, format, null, source.Source, new ImageStamp("stig 1"));
+            Assert.Equal(["The XMP metadata are damaged and are not carried over."],
+                         output.Notes.Where(note => note.Kind == ImageNoteKind.MetadataDropped).Select(note => note.Text));
+            // What the output says of itself does not depend on it.
+            Assert.Equal(format == ImageFormat.Webp, Holds(output.Bytes, "softwareAgent"));
+        }
+    }
+
+    [Fact]
+    public void A_property_of_xmp_that_holds_others_becomes_a_number()
+    {
+        // Each by itself has the right value, until the other one has.
+        byte[] xmp = TestImages.Xmp("<tiff:Orientation>1<tiff:ImageWidth></tiff:ImageWidth></tiff:Orientation>");
+        string kept = Encoding.UTF8.GetString(XmpPacket.Keep(xmp, 24, 16)!);
+        Assert.Contains("<tiff:Orientation>1</tiff:Orientation>", kept, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Every_link_to_a_preview_in_exif_is_cut(bool bigEndian)
+    {
+        // Of the main directory's entries, the third and the fifth.
+        byte[] exif = TestExif.Make(bigEndian, 1, 24, 16);
+        foreach (int entry in new[] { 2, 4 })
+        {
+            (exif[10 + (12 * entry)], exif[11 + (12 * entry)]) = bigEndian ? ((byte)1, (byte)0x4A) : ((byte)0x4A, (byte)1);
+        }
+
+        Assert.Equal([0x0100, 0x010F, 0x0112, 0x8769], TestExif.Read(ExifData.Keep(exif, 24, 16)!).Keys.Where(tag => tag < 0x9000).Order());
+    }
+
+    [Fact]
+    public void Exif_whose_thumbnail_lies_over_its_header_is_damaged()
+    {
+        byte[] exif = TestExif.Make(true, 1, 24, 16);
+        (exif[512], exif[513], exif[525]) = (0, 1, 7);
+        Assert.Equal((1, 7), (BinaryPrimitives.ReadInt32BigEndian(exif.AsSpan(510)), BinaryPrimitives.ReadInt32BigEndian(exif.AsSpan(522))));
+        Assert.Null(ExifData.Keep(exif, 24, 16));
+    }
+
     [Fact]
     public void What_jpeg_cannot_hold_is_dropped_with_a_note()
     {
@@ -264,13 +318,17 @@ public sealed class MetadataTests
     [Theory]
     [InlineData("deep")]
     [InlineData("wide")]
+    [InlineData("prefixes")]
     [InlineData("entities")]
     public void Xmp_made_to_cost_time_is_dropped(string kind)
     {
-        // Nested 100000 deep, writing it back alone would take minutes.
+        // Writing them back alone would take up to minutes.
         string more = kind switch
         {
             "deep" => string.Concat(Enumerable.Repeat("<a>", 100_000)) + string.Concat(Enumerable.Repeat("</a>", 100_000)),
+            // As many as may be on each element, and all of them to look through in turn.
+            "prefixes" => string.Concat(Enumerable.Range(0, 15_000).Select(i => $"{(i % 250 == 0 ? "><a" : "")} xmlns:p{i}=\"{i}\""))[1..] + ">"
+                + string.Concat(Enumerable.Repeat("<p0:x/><p1:x/>", 100_000)) + string.Concat(Enumerable.Repeat("</a>", 60)),
             _ => $"<a {string.Concat(Enumerable.Range(0, 50_000).Select(i => $"xmlns:p{i}=\"{i}\" "))}/>",
         };
         byte[] xmp = kind == "entities"

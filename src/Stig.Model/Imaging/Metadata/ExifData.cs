@@ -73,8 +73,8 @@ internal static class ExifData
 
         // What lay across each other has been overwritten.
         kept = kept[..length];
-        bool whole = tiff.IsSound(kept, tiff.Main) && (inner < 0 || (tiff.Find(kept, tiff.Main, ExifDirectory) is >= 0 and int at
-                                                                    && tiff.IsSound(kept, tiff.Offset(kept, at))));
+        bool whole = Tiff.Open(kept) == tiff && tiff.IsSound(kept, tiff.Main)
+            && (inner < 0 || (tiff.Find(kept, tiff.Main, ExifDirectory) is >= 0 and int at && tiff.IsSound(kept, tiff.Offset(kept, at))));
         return whole && Orientation(kept) == 1 ? kept : null;
     }
 
@@ -251,12 +251,12 @@ internal static class ExifData
             }
         }
 
-        // The entries behind move up, and the link to the next directory with them.
+        // Every entry of the tag; the entries behind move up, and the link to the next directory with them.
         public void Remove(byte[] data, int directory, ushort tag)
         {
-            int at = Find(data, directory, tag), count = Count(data, directory);
-            if (at >= 0)
+            for (int at; (at = Find(data, directory, tag)) >= 0;)
             {
+                int count = Count(data, directory);
                 int end = Math.Min(data.Length, directory + 2 + (count * EntryLength) + 4);
                 data.AsSpan((at + EntryLength)..end).CopyTo(data.AsSpan(at));
                 data.AsSpan(end - EntryLength, EntryLength).Clear();

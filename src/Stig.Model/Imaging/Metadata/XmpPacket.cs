@@ -6,13 +6,14 @@ namespace Stig.Model.Imaging;
 
 /// <summary>Changes XMP packets to fit changed pixels, and writes how an image was made into them.</summary>
 /// <remarks>XMP (ISO 16684-1). Packets may be hostile: no document type is accepted, and no packet that is longer, deeper or wider than
-/// any of sense; writers look prefixes up in all elements above.</remarks>
+/// any of sense.</remarks>
 internal static class XmpPacket
 {
     /// <summary>The most bytes that a packet may have.</summary>
     public const int MaxLength = 2 << 20;
 
-    private const int MaxDepth = 64, MaxAttributes = 256;
+    // Attributes of an element and of all around it: for each element a writer looks prefixes up in them.
+    private const int MaxDepth = 64, MaxAttributes = 512;
 
     private static readonly XNamespace Meta = "adobe:ns:meta/";
     private static readonly XNamespace Rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
@@ -69,7 +70,8 @@ internal static class XmpPacket
             }
         }
 
-        return changed ? Write(document) : packet;
+        // What has been removed may have held the description.
+        return !changed ? packet : Description(document) is null ? null : Write(document);
     }
 
     /// <summary>Appends an event to a packet's history: action "filtered", the software, and as parameters the rest.</summary>
@@ -77,9 +79,8 @@ internal static class XmpPacket
     /// <param name="stamp">What to say.</param>
     public static byte[] AddEvent(byte[]? packet, ImageStamp stamp)
     {
-        XElement root = new(Rdf + "RDF", new XAttribute(XNamespace.Xmlns + "rdf", Rdf));
-        XDocument document = packet is null ? Wrap(root) : Parse(packet) ?? Wrap(root);
-        root = document.Descendants(Rdf + "RDF").FirstOrDefault() ?? root;
+        XDocument document = packet is null ? Empty() : Parse(packet) ?? Empty();
+        XElement root = Description(document)!;
         XElement? history = root.Descendants(Media + "History").Elements(Rdf + "Seq").FirstOrDefault();
         if (history is null)
         {
@@ -97,10 +98,14 @@ internal static class XmpPacket
         return Write(document);
     }
 
-    private static XDocument Wrap(XElement root) => new(
+    private static XDocument Empty() => new(
         new XProcessingInstruction("xpacket", "begin=\"\uFEFF\" id=\"W5M0MpCehiHzreSzNTczkc9d\""),
-        new XElement(Meta + "xmpmeta", new XAttribute(XNamespace.Xmlns + "x", Meta), root),
+        new XElement(Meta + "xmpmeta", new XAttribute(XNamespace.Xmlns + "x", Meta),
+                     new XElement(Rdf + "RDF", new XAttribute(XNamespace.Xmlns + "rdf", Rdf))),
         new XProcessingInstruction("xpacket", "end=\"w\""));
+
+    // Without one a document is not XMP.
+    private static XElement? Description(XDocument document) => document.Descendants(Rdf + "RDF").FirstOrDefault();
 
     // A property is an element or, for short, an attribute.
     private static IEnumerable<XObject> Properties(XDocument document, XName name) =>
@@ -109,7 +114,7 @@ internal static class XmpPacket
     private static bool Set(XObject property, int value)
     {
         string text = XmlConvert.ToString(value);
-        if (property is XElement element && element.Value != text)
+        if (property is XElement element && (element.HasElements || element.Value != text))
         {
             element.Value = text;
             return true;
@@ -138,9 +143,16 @@ internal static class XmpPacket
         {
             using (var probe = XmlReader.Create(new MemoryStream(packet, 0, length), settings))
             {
+                Span<int> attributes = stackalloc int[MaxDepth + 2];
                 while (probe.Read())
                 {
-                    if (probe.Depth > MaxDepth || probe.AttributeCount > MaxAttributes)
+                    if (probe.Depth > MaxDepth)
+                    {
+                        return null;
+                    }
+
+                    attributes[probe.Depth + 1] = attributes[probe.Depth] + (probe.NodeType == XmlNodeType.Element ? probe.AttributeCount : 0);
+                    if (attributes[probe.Depth + 1] > MaxAttributes)
                     {
                         return null;
                     }
@@ -149,7 +161,7 @@ internal static class XmpPacket
 
             using var reader = XmlReader.Create(new MemoryStream(packet, 0, length), settings);
             XDocument document = XDocument.Load(reader, LoadOptions.PreserveWhitespace);
-            return document.Descendants(Rdf + "RDF").Any() ? document : null;
+            return Description(document) is null ? null : document;
         }
         catch (XmlException)
         {
