@@ -712,7 +712,7 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
 
             public long Sequence { get; set; }
 
-            public long Bytes { get; } = image.Working.Pixels.Length + (image.Alpha?.Length ?? 0);
+            public long Bytes { get; } = image.Working.Pixels.Length + (image.Alpha?.Length ?? 0) + image.Source.Metadata.Bytes;
         }
     }
 }
