@@ -22,8 +22,8 @@ internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> whole)
     public bool IsSound => Crc32.HashToUInt32(whole[4..^4]) == BinaryPrimitives.ReadUInt32BigEndian(whole[^4..]);
 }
 
-/// <summary>The chunks of PNG data in order, up to the first that breaks off. Checksums are looked at only where asked for.</summary>
-/// <remarks>PNG (ISO/IEC 15948), 5.2 the signature; 5.3: length, type, content, checksum.</remarks>
+/// <summary>The chunks of PNG data in order, up to the end mark or the first that breaks off. Checksums are looked at only where asked for.</summary>
+/// <remarks>PNG (ISO/IEC 15948), 5.2 the signature; 5.3: length, type, content, checksum; what follows IEND is none of the image.</remarks>
 internal ref struct PngChunks(ReadOnlySpan<byte> data)
 {
     private ReadOnlySpan<byte> rest = data.Length > Signature.Length ? data[Signature.Length..] : [];
@@ -40,7 +40,7 @@ internal ref struct PngChunks(ReadOnlySpan<byte> data)
 
     public bool MoveNext()
     {
-        if (rest.Length < 12 || BinaryPrimitives.ReadUInt32BigEndian(rest) > rest.Length - 12)
+        if (Current.Type == "IEND" || rest.Length < 12 || BinaryPrimitives.ReadUInt32BigEndian(rest) > rest.Length - 12)
         {
             return false;
         }

@@ -146,6 +146,18 @@ public sealed class PngDecoderTests
         Assert.All(files, entry => Assert.True(Decode(entry.File) is null, entry.What));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void What_follows_the_end_is_none_of_the_image(int pieces)
+    {
+        // Of the data in that place a part may belong to the image, or more than memory was taken for.
+        byte[] data = Deflated(new byte[4 * 16], CompressionLevel.Fastest), whole = File(5, 4, 2, data, pieces);
+        Assert.NotNull(Decode([.. whole, .. TestPng.Chunk("IDAT", new byte[10_000])]));
+        Assert.Null(Decode([.. File(5, 4, 2, data[..^1], pieces), .. TestPng.Chunk("IDAT", data[^1..])]));
+        Assert.Null(ImageCodec.Decode([.. whole, .. TestPng.Chunk("eXIf", TestExif.Make(true, 6, 5, 4))], "a.png").Source.Metadata.Exif);
+    }
+
     [Fact]
     public void Data_that_are_not_together_are_left_to_Skia()
     {
