@@ -1,5 +1,8 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using System.IO.Hashing;
+using System.Text;
 using System.Text.Json;
 using Stig.Model.Imaging;
 using Stig.Tests;
@@ -122,6 +125,105 @@ public sealed class BatchTests(Workspace workspace)
         Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
         Assert.Contains("Would refine 5 images", run.Output, StringComparison.Ordinal);
         Assert.Contains("1 other files", run.Output, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Out));
+    }
+
+    [Fact]
+    public void A_dry_run_names_what_cannot_be_refined_and_has_the_code_of_the_run()
+    {
+        WriteInputs(2);
+        string[] arguments = ["refine", "--model", workspace.FilterModel, "--out", Out, "--existing", "fail"];
+        Assert.Equal(ExitCode.Success, CliRun.Of([.. arguments, In]).Code);
+        foreach (string[] dry in (string[][])[["--dry-run"], []])
+        {
+            CliRun run = CliRun.Of([.. arguments, .. dry, In]);
+            Assert.Equal(ExitCode.Data, run.Code);
+            Assert.Equal(2, run.ErrorLines.Length);
+            Assert.All(run.ErrorLines, line => Assert.Contains("there is an output", line, StringComparison.Ordinal));
+        }
+
+        ImageCodec.Save(Path.Combine(In, "later.png"), SyntheticImages.GanLike(1, 0, Workspace.Size));
+        Assert.Equal(ExitCode.SomeFailed, CliRun.Of([.. arguments, "--dry-run", In]).Code);
+        Assert.Equal(ExitCode.SomeFailed, CliRun.Of([.. arguments, In]).Code);
+    }
+
+    // JPEG holds 64 KB of XMP at most; the notes tell how many there are, a different number for each image.
+    [Fact]
+    public void What_images_lose_is_warned_of_once_a_kind()
+    {
+        for (int i = 0; i < 4; i++)
+        {
+            byte[] png = ImageCodec.Encode(SyntheticImages.GanLike(3, i, Workspace.Size), ImageFormat.Png).Bytes;
+            string xmp = "<x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">"
+                + $"<rdf:Description rdf:about=\"\">{new string(' ', 70_000 + i)}</rdf:Description></rdf:RDF></x:xmpmeta>";
+            byte[] chunk = [.. "iTXtXML:com.adobe.xmp\0\0\0\0\0"u8, .. Encoding.UTF8.GetBytes(xmp)];
+            byte[] length = new byte[4], check = new byte[4];
+            BinaryPrimitives.WriteInt32BigEndian(length, chunk.Length - 4);
+            BinaryPrimitives.WriteUInt32BigEndian(check, Crc32.HashToUInt32(chunk));
+            Directory.CreateDirectory(In);
+
+            // After the header.
+            File.WriteAllBytes(Path.Combine(In, $"{i}.png"), [.. png[..33], .. length, .. chunk, .. check, .. png[33..]]);
+        }
+
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--format", "jpeg", "--quiet", In);
+
+        Assert.Equal(ExitCode.Success, run.Code);
+        Assert.Contains("XMP metadata have 70", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+        string[] lines = File.ReadAllLines(Path.Combine(Out, "manifest.jsonl"));
+        Assert.Equal(4, lines.Count(line => line.Contains("XMP metadata have", StringComparison.Ordinal)));
+    }
+
+    // Files of a folder are known beforehand, names on standard input are not: of two that cannot both have their output the later one fails.
+    [Fact]
+    public void Names_on_standard_input_that_collide_fail_alone()
+    {
+        string place = Path.Combine(folder, "listed");
+        string[] names = ["a.png", "x.jpg", "x.png/b.png", "x.png/c.png", "y.png/b.png", "y.jpg", "z.jpg", "z.png", "good.png", "good.png"];
+        foreach (string path in names.Distinct().Select(name => Path.Combine(place, name)).Append(Path.Combine(In, place[1..], "a.png")))
+        {
+            if (!path.EndsWith(".jpg", StringComparison.Ordinal))
+            {
+                ImageCodec.Save(path, SyntheticImages.GanLike(3, 0, Workspace.Size));
+            }
+        }
+
+        foreach (string name in (string[])["x.jpg", "y.jpg", "z.jpg"])
+        {
+            // The content decides on the format.
+            File.Copy(Path.Combine(place, "good.png"), Path.Combine(place, name));
+        }
+
+        using Process process = Start(Out, In, "-");
+        foreach (string name in names)
+        {
+            process.StandardInput.WriteLine(Path.Combine(place, name));
+        }
+
+        process.StandardInput.Close();
+        string error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+
+        Assert.True(process.ExitCode == ExitCode.SomeFailed, $"exit code {process.ExitCode}: {error}");
+        string[] lines = error.Split('\n', StringSplitOptions.RemoveEmptyEntries), later = ["a.png", "x.png/b.png", "x.png/c.png", "y.jpg", "z.png"];
+        Assert.Equal(later.Length, lines.Length);
+        Assert.All(later, name => Assert.Single(
+            lines, line => line.StartsWith($"stig: {Path.Combine(place, name)}: another input", StringComparison.Ordinal)));
+        Assert.Equal(["a.png", "good.png", "x.png", "y.png/b.png", "z.png"], Tree(Out).Keys.Select(name => Path.GetRelativePath(place[1..], name)));
+    }
+
+    [Fact]
+    public void Names_that_end_in_zero_bytes_ask_for_the_option()
+    {
+        WriteInputs(2);
+        using Process process = Start(Out, "-");
+        process.StandardInput.Write(string.Concat(Directory.GetFiles(In, "*.png", SearchOption.AllDirectories).Select(name => $"{name}\0")));
+        process.StandardInput.Close();
+        string error = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+
+        Assert.Equal(ExitCode.Data, process.ExitCode);
+        Assert.Contains("--null", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
         Assert.False(Directory.Exists(Out));
     }
 

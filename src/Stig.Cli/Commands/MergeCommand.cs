@@ -13,7 +13,7 @@ internal static class MergeCommand
         Option<string> output = new("--out") { Description = "The output folder of all shards.", HelpName = "DIR", Required = true };
         Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format", "As the shards were refined with.");
         StigCommand command = new("merge",
-            "Check that the manifests of all shards cover the images exactly, each refined once, and make one manifest of them.",
+            "Check that the manifests of all shards cover the images exactly, and make one manifest of them.",
             "stig merge --out refined generated")
         {
             output, format,
@@ -26,15 +26,16 @@ internal static class MergeCommand
             RefineCodec codec = new() { Format = parsed.GetValue(format) };
             InputListing listing = InputListing.OpenAsync(inputs.Of(parsed, folder, codec), interruption.Token).GetAwaiter().GetResult();
             ManifestMergeResult result = ManifestMerge
-                .RunAsync(folder, listing.ListAsync(interruption.Token), line => terminal.Error(ImageFiles.Printable(line)), interruption.Token)
+                .RunAsync(folder, listing.ListAsync(interruption.Token), line => terminal.Error(ImageFiles.Printable(line)), terminal.Warn,
+                    interruption.Token)
                 .GetAwaiter().GetResult();
             if (result.Problems > 0)
             {
-                terminal.Line($"{result.Shards} manifests do not cover {result.Inputs} images: {result.Problems} problems.");
+                terminal.Line($"{result.Manifests} manifests do not cover {result.Inputs} images: {result.Problems} problems.");
                 return ExitCode.SomeFailed;
             }
 
-            terminal.Line($"{result.Shards} manifests cover {result.Inputs} images exactly: {Path.Combine(folder, "manifest.jsonl")}.");
+            terminal.Line($"{result.Manifests} manifests cover {result.Inputs} images exactly: {Path.Combine(folder, "manifest.jsonl")}.");
             return ExitCode.Success;
         });
         return command;

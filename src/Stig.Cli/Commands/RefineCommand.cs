@@ -111,6 +111,7 @@ internal static class RefineCommand
                 Shard = ShardOf(parsed.GetValue(shard)),
                 MaxFailures = parsed.IsGiven(maxFailures) ? parsed.GetValue(maxFailures) : null,
                 Tar = parsed.GetValue(inputs.Tar),
+                Warn = terminal.Warn,
                 Pipeline = new RefinePipelineOptions { Codec = codec, CodecThreads = share.Codec },
             };
             using var interruption = new Interruption(terminal);
@@ -219,18 +220,17 @@ internal static class RefineCommand
             return ExitCode.Interrupted;
         }
 
-        return end switch
-        {
-            { Failed: > 0, Refined: 0, Skipped: 0 } => ExitCode.Data,
-            { Failed: > 0 } => ExitCode.SomeFailed,
-            { Refined: 0 } => ExitCode.NothingToDo,
-            _ => ExitCode.Success,
-        };
+        return CodeOf(end.Refined, end.Skipped, end.Failed);
     }
+
+    private static int CodeOf(long refined, long skipped, long failed) =>
+        failed > 0 ? refined + skipped > 0 ? ExitCode.SomeFailed : ExitCode.Data
+        : refined > 0 ? ExitCode.Success
+        : ExitCode.NothingToDo;
 
     private static async Task ConsumeAsync(Terminal terminal, IAsyncEnumerable<ManifestEntry> entries)
     {
-        HashSet<string> warned = [];
+        HashSet<ImageNoteKind> warned = [];
         await foreach (ManifestEntry entry in entries)
         {
             if (entry.Error is string error)
@@ -238,9 +238,12 @@ internal static class RefineCommand
                 terminal.Error(ImageFiles.Printable(error));
             }
 
-            foreach (string note in entry.Notes?.Where(warned.Add) ?? [])
+            foreach ((ImageNoteKind kind, string note) in entry.NoteKinds.Zip(entry.Notes ?? []))
             {
-                terminal.Warn(ImageFiles.Printable($"{entry.Input}: {note} Further images of which this is true are in the manifest."));
+                if (warned.Add(kind))
+                {
+                    terminal.Warn(ImageFiles.Printable($"{entry.Input}: {note} Further images that lose something of this kind are in the manifest."));
+                }
             }
         }
     }
@@ -256,9 +259,14 @@ internal static class RefineCommand
         };
         async Task Look()
         {
-            await foreach ((_, RefineStatus status) in RefineJob.PreviewAsync(refiner, options, listing.ListAsync(cancellation), cancellation))
+            await foreach ((InputFile input, RefineStatus status) in RefineJob.PreviewAsync(
+                refiner, options, listing.ListAsync(cancellation), cancellation))
             {
                 counts[status]++;
+                if (input.Problem is not null)
+                {
+                    terminal.Error(ImageFiles.Printable(input.Problem.Message));
+                }
             }
         }
 
@@ -270,7 +278,7 @@ internal static class RefineCommand
 
         terminal.Line($"Would refine {counts[RefineStatus.Refined]} images into {options.OutputFolder}; {counts[RefineStatus.Skipped]} are there "
             + $"already, {counts[RefineStatus.Failed]} cannot be refined, {listing.Foreign} other files would be left alone.");
-        return counts[RefineStatus.Refined] > 0 ? ExitCode.Success : ExitCode.NothingToDo;
+        return CodeOf(counts[RefineStatus.Refined], counts[RefineStatus.Skipped], counts[RefineStatus.Failed]);
     }
 
     // A second look at the names, beside the run, for the time that is left; null where names cannot be read twice.

@@ -10,6 +10,14 @@ internal static class ContentHash
     /// <summary>The hash as 16 hexadecimal digits.</summary>
     public static string Of(ReadOnlySpan<byte> content) => Compute(content).ToString("x16", CultureInfo.InvariantCulture);
 
+    /// <summary>The hash of what a stream holds from where it is, as 16 hexadecimal digits.</summary>
+    public static string Of(Stream content)
+    {
+        var hash = new XxHash3();
+        hash.Append(content);
+        return hash.GetCurrentHashAsUInt64().ToString("x16", CultureInfo.InvariantCulture);
+    }
+
     /// <summary>The hash.</summary>
     public static ulong Compute(ReadOnlySpan<byte> content) => XxHash3.HashToUInt64(content);
 }

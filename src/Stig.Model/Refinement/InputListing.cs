@@ -40,33 +40,49 @@ public sealed record InputOptions
 
 /// <summary>
 /// Finds inputs as a stream, in an order that depends on their names alone, and gives each the name of its output. Memory: the names of
-/// one folder; for a list 30 bytes a name.
+/// one folder; where there are several places or a list, 30 bytes a name.
 /// </summary>
 /// <remarks>
 /// <para>Names. An input of a folder is called by its path below that folder, a named file by its plain name, a listed one by its path
 /// below the current folder, or by its whole path without the root where it lies elsewhere.</para>
 /// <para>Outputs. The input's name with the extension of the output's format. Where that would give several inputs of one folder (or of
-/// the named files, or of the list file) the same output, each of them keeps its whole name and the extension is added, unless it has it
-/// already: <c>a.jpg</c> and <c>a.png</c> become <c>a.jpg.png</c> and <c>a.png</c>. Inputs whose outputs collide all the same, because they
-/// come from different places, are refused before anything is computed; from standard input, where nothing is known beforehand, the later
-/// one fails.</para>
+/// the named files, or of the list file) the same output, or give an input the name of a folder beside it, each of them keeps its whole name
+/// and the extension is added, unless it has it already: <c>a.jpg</c> and <c>a.png</c> become <c>a.jpg.png</c> and <c>a.png</c>. Inputs whose
+/// outputs collide all the same, because they come from different places, are refused before anything is computed; from standard input, where
+/// nothing is known beforehand, the later one fails. An input whose output would be a folder of other outputs fails.</para>
+/// <para>No output replaces an input. Outputs lie in the output folder and in no link there. Where inputs lie there too, those that are named,
+/// and folders that are named, are compared with the outputs. Any other, which a list or a link leads to, fails as an output of an earlier run;
+/// if the folder is none that a run has made, all inputs are refused before anything is computed, and so is standard input.</para>
 /// </remarks>
 public sealed class InputListing
 {
+    // Of a part of a path, on the file systems of Linux.
+    private const int MostNameBytes = 255;
+
+    private const string Exposed = "lies in the output folder, where an output could replace it. Choose another output folder.";
+
     private readonly InputOptions options;
     private readonly string outputRoot;
     private readonly IReadOnlyList<string> files;
     private readonly IReadOnlyList<string> folders;
+    private readonly HashSet<string> fileInputs;
+    private readonly IReadOnlyList<string> innerFolders;
     private readonly HashSet<ulong> sharedOutputs = [];
+    private readonly HashSet<ulong> folderOutputs = [];
     private readonly HashSet<ulong> duplicates = [];
     private long foreign;
 
     private InputListing(InputOptions options)
     {
         this.options = options;
-        outputRoot = ImageFiles.Canonical(Path.GetFullPath(options.OutputFolder), 0);
+        outputRoot = Canonical(options.OutputFolder);
         files = [.. options.Paths.Where(File.Exists)];
         folders = [.. options.Paths.Where(path => !File.Exists(path))];
+
+        // A link is an input under its own name, which must not become another file, and so is what it leads to.
+        fileInputs = [.. files.SelectMany(file =>
+            (string[])[Path.Combine(Canonical(Path.GetDirectoryName(Path.GetFullPath(file))!), Path.GetFileName(file)), Canonical(file)])];
+        innerFolders = [.. folders.Select(Canonical).Where(folder => IsIn(folder, outputRoot))];
     }
 
     /// <summary>Files that are no inputs by their extensions, of those that the latest enumeration has passed so far.</summary>
@@ -76,15 +92,12 @@ public sealed class InputListing
     public bool IsRepeatable => options.ListFile != "-";
 
     /// <summary>What is searched, as a message names it.</summary>
-    public string Places => string.Join(", ", options.Paths.Append(options.ListFile switch
-    {
-        null => "",
-        "-" => "the list on standard input",
-        string list => $"the list {list}",
-    }).Where(place => place.Length > 0));
+    public string Places => string.Join(", ", options.ListFile is null ? options.Paths : options.Paths.Append(TheList));
 
     /// <summary>The extensions looked for in folders.</summary>
     public IReadOnlyList<string> Extensions => options.Tar ? [".tar"] : ImageFiles.Extensions;
+
+    private string TheList => options.ListFile == "-" ? "the list on standard input" : $"the list {options.ListFile}";
 
     /// <summary>Looks at what is named and refuses what can be seen beforehand.</summary>
     /// <param name="options">The inputs.</param>
@@ -106,6 +119,7 @@ public sealed class InputListing
         }
 
         listing.CheckFiles();
+        await listing.CheckPlacesAsync(cancellation).ConfigureAwait(false);
         await listing.SurveyAsync(cancellation).ConfigureAwait(false);
         return listing;
     }
@@ -116,12 +130,14 @@ public sealed class InputListing
     {
         Volatile.Write(ref foreign, 0);
         HashSet<ulong> seen = [];
+        PlaceFinder places = new();
         await foreach (InputFile input in AllAsync(cancellation).ConfigureAwait(false))
         {
             // Only names known to come twice are remembered.
-            if (duplicates.Count == 0 || !duplicates.Contains(Key(input.OutputName)) || seen.Add(Key(input.OutputName)))
+            ulong output = Key(input.OutputName);
+            if (!duplicates.Contains(output) || seen.Add(output))
             {
-                yield return input;
+                yield return input.Problem is null && ProblemOf(input, output, places) is string problem ? Failed(input, problem) : input;
             }
         }
     }
@@ -142,10 +158,11 @@ public sealed class InputListing
         return count;
     }
 
-    /// <summary>Outputs of inputs that stand together, so that no two are the same.</summary>
+    /// <summary>Outputs of inputs that stand together, so that no two are the same, nor any that of a folder if its whole name is not.</summary>
     /// <param name="names">Different names, each with the extension of an image.</param>
     /// <param name="codec">Decides on extensions.</param>
-    internal static string[] OutputNames(IReadOnlyList<string> names, RefineCodec codec)
+    /// <param name="folders">Names of folders beside them.</param>
+    internal static string[] OutputNames(IReadOnlyList<string> names, RefineCodec codec, IReadOnlySet<string>? folders = null)
     {
         string[] outputs = [.. names.Select(name => ByStem(name, codec))];
         bool[] whole = new bool[names.Count];
@@ -157,9 +174,10 @@ public sealed class InputListing
             owner.Clear();
             for (int i = 0; i < names.Count; i++)
             {
-                if (!owner.TryAdd(outputs[i], i))
+                bool isFolder = folders?.Contains(outputs[i]) == true;
+                if (isFolder || !owner.TryAdd(outputs[i], i))
                 {
-                    foreach (int one in (int[])[i, owner[outputs[i]]])
+                    foreach (int one in isFolder ? [i] : (int[])[i, owner[outputs[i]]])
                     {
                         again |= !whole[one];
                         whole[one] = true;
@@ -191,7 +209,20 @@ public sealed class InputListing
     }
 
     // Within this process only, so speed decides.
-    private static ulong Key(string text) => ContentHash.Compute(MemoryMarshal.AsBytes(text.AsSpan()));
+    private static ulong Key(ReadOnlySpan<char> text) => ContentHash.Compute(MemoryMarshal.AsBytes(text));
+
+    private static string Canonical(string path) => ImageFiles.Canonical(Path.GetFullPath(path), 0);
+
+    // Both canonical; a folder is in itself.
+    private static bool IsIn(string path, string folder) =>
+        path.StartsWith(folder, StringComparison.Ordinal)
+        && (path.Length == folder.Length || Path.EndsInDirectorySeparator(folder) || path[folder.Length] == Path.DirectorySeparatorChar);
+
+    private static InputFile Failed(InputFile input, string problem) =>
+        input with { Problem = new RefineItemException(RefineCause.Name, $"{input.Path}: {problem}") };
+
+    private static string NamesFolder(string output) =>
+        $"its output {output} would have the name of a folder. Rename one of them, or refine it into another folder.";
 
     private static bool IsImage(ReadOnlySpan<char> name)
     {
@@ -217,7 +248,7 @@ public sealed class InputListing
             throw new ImageDataException($"There is no file or folder {folder}. Check the name.");
         }
 
-        if (ImageFiles.Canonical(Path.GetFullPath(folder), 0) == outputRoot)
+        if (Canonical(folder) == outputRoot)
         {
             throw new ImageDataException($"The output folder {options.OutputFolder} is the folder of the inputs. Choose another output folder.");
         }
@@ -225,52 +256,110 @@ public sealed class InputListing
 
     private void CheckFiles()
     {
-        HashSet<string> sources = [.. files.Select(Path.GetFullPath)];
         foreach (InputFile file in NamedFiles())
         {
-            string output = Path.GetFullPath(Path.Combine(options.OutputFolder, file.OutputName));
-            if (sources.Contains(output))
+            string output = Path.GetFullPath(file.OutputName, outputRoot);
+            if (fileInputs.Contains(output))
             {
                 throw new ImageDataException($"Refining {file.Path} would overwrite the input {output}. Choose another output folder.");
             }
         }
     }
 
-    // Where names come from one folder, the rule for names suffices. Otherwise all are read once, as hashes.
-    private async Task SurveyAsync(CancellationToken cancellation)
+    // In a folder that a run has made outputs may replace whatever there is; elsewhere that might be an input.
+    private async Task CheckPlacesAsync(CancellationToken cancellation)
     {
-        if (options.ListFile is not (null or "-"))
-        {
-            // One quick look suffices for a list alone, if no two of its names differ in nothing but their extensions.
-            Dictionary<ulong, ulong> paths = new((int)Math.Min(new FileInfo(options.ListFile).Length / 64, 1 << 24));
-            await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
-            {
-                (ulong output, ulong path) = (Key(input.OutputName), Key(input.Path));
-                if (!paths.TryAdd(output, path))
-                {
-                    (paths[output] == path ? duplicates : sharedOutputs).Add(output);
-                }
-            }
-
-            if (sharedOutputs.Count == 0 && folders.Count == 0 && files.Count == 0)
-            {
-                return;
-            }
-        }
-        else if (folders.Count <= 1 && files.Count == 0)
+        if (!OutputFolder.IsForeign(outputRoot))
         {
             return;
         }
 
-        Dictionary<ulong, ulong> sources = [];
+        if (options.ListFile == "-")
+        {
+            throw new ImageDataException($"The output folder {options.OutputFolder} holds files that no run has made, and standard input could "
+                + "name one of them after it has been replaced. Choose another output folder, or use --list.");
+        }
+
+        PlaceFinder places = new();
+        await foreach (InputFile input in KnownAsync(cancellation).ConfigureAwait(false))
+        {
+            if (IsExposed(places.Of(input.Path)))
+            {
+                throw new ImageDataException($"{input.Path} {Exposed}");
+            }
+        }
+    }
+
+    // What can be told of an input without reading it.
+    private string? ProblemOf(InputFile input, ulong output, PlaceFinder places) =>
+        Encoding.UTF8.GetByteCount(input.OutputName.AsSpan(input.OutputName.LastIndexOf('/') + 1)) > MostNameBytes
+            ? $"the name of its output would have more than {MostNameBytes} bytes. Rename it."
+        : OutputFolder.IsReserved(input.OutputName) ? $"its output {input.OutputName} would have the name of a file of the run's own. Rename it."
+        : folderOutputs.Contains(output) ? NamesFolder(input.OutputName)
+        : Replaces(input.OutputName) ? $"its output {input.OutputName} would replace an input or lie among them. Choose another output folder."
+        : IsExposed(places.Of(input.Path)) ? Exposed
+        : null;
+
+    private bool Replaces(string output)
+    {
+        if (fileInputs.Count == 0 && innerFolders.Count == 0)
+        {
+            return false;
+        }
+
+        string path = Path.GetFullPath(output, outputRoot);
+        return fileInputs.Contains(path) || innerFolders.Any(folder => IsIn(path, folder));
+    }
+
+    // Whether outputs might replace it: whatever lies where outputs go, but those inputs with which outputs are compared.
+    private bool IsExposed(string place) =>
+        IsIn(place, outputRoot) && !fileInputs.Contains(place) && !innerFolders.Any(folder => IsIn(place, folder));
+
+    // Where names come from one folder, the rule for names suffices. Otherwise all are read once, as hashes.
+    private async Task SurveyAsync(CancellationToken cancellation)
+    {
+        bool clear = true;
+        if (options.ListFile is not (null or "-"))
+        {
+            // One quick look suffices for a list alone, if no two of its names differ in nothing but their extensions. Otherwise whole names
+            // are given until that brings no further ones together.
+            for (bool again = true; again;)
+            {
+                (again, clear) = (false, true);
+                OutputSet outputs = new((int)Math.Min(new FileInfo(options.ListFile).Length / 64, 1 << 24));
+                await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
+                {
+                    switch (outputs.Add(input.OutputName, Key(input.Path), out ulong output))
+                    {
+                        case Taken.BySame:
+                            duplicates.Add(output);
+                            break;
+                        case not Taken.No:
+                            clear = false;
+                            again |= sharedOutputs.Add(output);
+                            break;
+                    }
+                }
+            }
+        }
+
+        if (clear && files.Count == 0 && folders.Count + (options.ListFile is null or "-" ? 0 : 1) <= 1)
+        {
+            return;
+        }
+
+        OutputSet all = new();
         HashSet<ulong> collisions = [];
         await foreach (InputFile input in KnownAsync(cancellation).ConfigureAwait(false))
         {
-            (ulong output, ulong source) = (Key(input.OutputName), Key(Path.GetFullPath(input.Path)));
-            if (!sources.TryAdd(output, source))
+            Taken taken = all.Add(input.OutputName, Key(Path.GetFullPath(input.Path)), out ulong output);
+            (taken switch
             {
-                (sources[output] == source ? duplicates : collisions).Add(output);
-            }
+                Taken.BySame => duplicates,
+                Taken.ByOther => collisions,
+                Taken.ByFolder => folderOutputs,
+                _ => null,
+            })?.Add(output);
         }
 
         Dictionary<string, string> named = [];
@@ -293,31 +382,26 @@ public sealed class InputListing
 
     private async IAsyncEnumerable<InputFile> AllAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
+        OutputSet? outputs = options.ListFile == "-" ? new() : null;
         await foreach (InputFile input in KnownAsync(cancellation).ConfigureAwait(false))
         {
+            outputs?.Add(input.OutputName, Key(Path.GetFullPath(input.Path)), out _);
             yield return input;
         }
 
-        if (options.ListFile != "-")
+        if (outputs is null)
         {
             yield break;
         }
 
-        Dictionary<ulong, ulong> sources = [];
         await foreach (InputFile input in ListedAsync(cancellation).ConfigureAwait(false))
         {
-            (ulong output, ulong source) = (Key(input.OutputName), Key(input.Path));
-            if (sources.TryAdd(output, source))
+            Taken taken = outputs.Add(input.OutputName, Key(input.Path), out _);
+            if (taken != Taken.BySame)
             {
-                yield return input;
-            }
-            else if (sources[output] != source)
-            {
-                yield return input with
-                {
-                    Problem = new RefineItemException(RefineCause.Name,
-                        $"{input.Path}: another input has the output {input.OutputName} already. Refine it into another folder."),
-                };
+                yield return taken == Taken.No
+                    ? input
+                    : Failed(input, $"another input has its output {input.OutputName}, or needs a folder there. Refine it into another folder.");
             }
         }
     }
@@ -362,9 +446,7 @@ public sealed class InputListing
     private async IAsyncEnumerable<InputFile> ListedAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
         string here = Directory.GetCurrentDirectory() + Path.DirectorySeparatorChar;
-        using Stream stream = options.ListFile == "-" ? Console.OpenStandardInput() : File.OpenRead(options.ListFile!);
-        using var reader = new StreamReader(stream, new UTF8Encoding(false), false, 1 << 16);
-        await foreach (string line in LinesAsync(reader, cancellation).ConfigureAwait(false))
+        await foreach (string line in LinesAsync(cancellation).ConfigureAwait(false))
         {
             string full = Path.GetFullPath(line);
             string name = full.StartsWith(here, StringComparison.Ordinal) ? full[here.Length..] : full[Path.GetPathRoot(full)!.Length..];
@@ -375,62 +457,84 @@ public sealed class InputListing
                 output = ByWholeName(name, options.Codec);
             }
 
-            yield return new InputFile(full, name, output)
-            {
-                Problem = full.EndsWith(output, StringComparison.Ordinal) && Path.GetFullPath(output, outputRoot) == full
-                    ? new RefineItemException(RefineCause.Name, $"{full}: its output would replace it. Choose another output folder.")
-                    : null,
-            };
+            yield return new InputFile(full, name, output);
         }
     }
 
-    private async IAsyncEnumerable<string> LinesAsync(StreamReader reader, [EnumeratorCancellation] CancellationToken cancellation)
+    private async IAsyncEnumerable<string> LinesAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
-        if (!options.ZeroTerminated)
+        char end = options.ZeroTerminated ? '\0' : '\n';
+        char[] buffer = new char[1 << 14];
+        StringBuilder name = new();
+        using StreamReader reader = OpenList();
+        for (int read; (read = await ReadAsync(reader, buffer, cancellation).ConfigureAwait(false)) > 0;)
         {
-            while (await reader.ReadLineAsync(cancellation).ConfigureAwait(false) is string line)
+            if (end != '\0' && buffer.AsSpan(0, read).Contains('\0'))
             {
-                if (line.Length > 0)
+                throw new ImageDataException($"{TheList} holds zero bytes, as find -print0 writes them. Give --null with it.");
+            }
+
+            for (int from = 0; from < read;)
+            {
+                int length = Array.IndexOf(buffer, end, from, read - from) - from;
+                name.Append(buffer, from, length >= 0 ? length : read - from);
+                from = length >= 0 ? from + length + 1 : read;
+                if (length >= 0 && TakeName() is string line)
                 {
                     yield return line;
                 }
             }
-
-            yield break;
         }
 
-        char[] buffer = new char[1 << 14];
-        StringBuilder name = new();
-        for (int read; (read = await reader.ReadAsync(buffer, cancellation).ConfigureAwait(false)) > 0;)
+        if (TakeName() is string last)
         {
-            for (int from = 0; from < read;)
-            {
-                int length = Array.IndexOf(buffer, '\0', from, read - from) - from;
-                name.Append(buffer, from, length >= 0 ? length : read - from);
-                from = length >= 0 ? from + length + 1 : read;
-                if (length >= 0 && name.Length > 0)
-                {
-                    yield return name.ToString();
-                    name.Clear();
-                }
-            }
+            yield return last;
         }
 
-        if (name.Length > 0)
+        string? TakeName()
         {
-            yield return name.ToString();
+            string text = name.ToString();
+            name.Clear();
+            text = end == '\n' && text.EndsWith('\r') ? text[..^1] : text;
+            return text.Length > 0 ? text : null;
         }
     }
+
+    // A mark of the order of bytes, as some editors write it, belongs to no name.
+    private StreamReader OpenList()
+    {
+        try
+        {
+            return new StreamReader(
+                options.ListFile == "-" ? Console.OpenStandardInput() : File.OpenRead(options.ListFile!), new UTF8Encoding(false), true, 1 << 16);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw UnreadableList(error);
+        }
+    }
+
+    private async ValueTask<int> ReadAsync(StreamReader reader, Memory<char> buffer, CancellationToken cancellation)
+    {
+        try
+        {
+            return await reader.ReadAsync(buffer, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw UnreadableList(error);
+        }
+    }
+
+    private ImageDataException UnreadableList(Exception error) =>
+        new($"{TheList} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
 
     // Folders one at a time, their entries in ordinal order of the names that they give: that of all inputs is the same as if sorted at once.
     // Links are followed; each folder is read once, however many links lead to it.
     private IEnumerable<InputFile> InFolder(string root, CancellationToken cancellation)
     {
-        HashSet<string> visited = [];
-        string inputRoot = ImageFiles.Canonical(Path.GetFullPath(root), 0);
-        bool mayMeet = inputRoot.StartsWith(outputRoot + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+        HashSet<string> visited = [Canonical(root)];
         Stack<IEnumerator<InputFile>> open = new([Entries(root, "").GetEnumerator()]);
-        visited.Add(inputRoot);
         while (open.TryPeek(out IEnumerator<InputFile>? entries))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -443,20 +547,16 @@ public sealed class InputListing
             InputFile entry = entries.Current;
             if (entry.OutputName.Length > 0)
             {
-                bool overwrites = mayMeet && entry.Problem is null
-                    && Path.GetFullPath(entry.OutputName, outputRoot).StartsWith(inputRoot + Path.DirectorySeparatorChar, StringComparison.Ordinal);
-                yield return overwrites
-                    ? entry with
-                    {
-                        Problem = new RefineItemException(RefineCause.Name,
-                            $"{entry.Path}: its output {entry.OutputName} would lie among the inputs. Choose another output folder."),
-                    }
-                    : entry;
+                yield return entry;
                 continue;
             }
 
-            string canonical = ImageFiles.Canonical(Path.GetFullPath(entry.Path), 0);
-            if (canonical != outputRoot && visited.Add(canonical))
+            string canonical = Canonical(entry.Path);
+            if (canonical != outputRoot && IsExposed(canonical))
+            {
+                yield return Failed(entry with { OutputName = entry.Name }, Exposed);
+            }
+            else if (canonical != outputRoot && visited.Add(canonical))
             {
                 open.Push(Entries(entry.Path, entry.Name).GetEnumerator());
             }
@@ -477,8 +577,9 @@ public sealed class InputListing
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            problem = new RefineItemException(RefineCause.Unreadable,
-                $"{folder}: the folder cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
+            problem = new RefineItemException(RefineCause.Unreadable, folder.Contains('\uFFFD', StringComparison.Ordinal)
+                ? $"{folder}: the folder cannot be read: its name is not UTF-8. Rename it."
+                : $"{folder}: the folder cannot be read: {error.Message.TrimEnd('.')}. Check its permissions.", error);
         }
 
         if (problem is not null)
@@ -492,13 +593,96 @@ public sealed class InputListing
         Interlocked.Add(ref foreign, all - entries.Count);
         entries.Sort((a, b) => string.CompareOrdinal(a.Key, b.Key));
         string[] names = [.. entries.Where(entry => !entry.IsFolder).Select(entry => entry.Key)];
-        string[] outputs = options.Tar ? names : OutputNames(names, options.Codec);
+        HashSet<string> beside = [.. entries.Where(entry => entry.IsFolder).Select(entry => entry.Key[..^1])];
+        string[] outputs = options.Tar ? names : OutputNames(names, options.Codec, beside);
         int next = 0;
         foreach ((string key, bool isFolder) in entries)
         {
-            yield return isFolder
-                ? new InputFile(Path.Combine(folder, key[..^1]), prefix + key, "")
-                : new InputFile(Path.Combine(folder, key), prefix + key, prefix + outputs[next++]);
+            if (isFolder)
+            {
+                yield return new InputFile(Path.Combine(folder, key[..^1]), prefix + key, "");
+                continue;
+            }
+
+            string output = outputs[next++];
+            InputFile input = new(Path.Combine(folder, key), prefix + key, prefix + output);
+            yield return beside.Contains(output) ? Failed(input, NamesFolder(input.OutputName)) : input;
+        }
+    }
+
+    private enum Taken
+    {
+        /// <summary>By no other.</summary>
+        No,
+
+        /// <summary>By the same input, which comes twice.</summary>
+        BySame,
+
+        /// <summary>By another input.</summary>
+        ByOther,
+
+        /// <summary>One of two outputs would be a folder above the other.</summary>
+        ByFolder,
+    }
+
+    // Outputs as hashes.
+    private sealed class OutputSet(int capacity = 0)
+    {
+        private readonly Dictionary<ulong, ulong> sources = new(capacity);
+        private readonly HashSet<ulong> folders = [];
+        private string folder = "";
+        private ulong? above;
+
+        /// <param name="name">An output.</param>
+        /// <param name="source">The key of its input.</param>
+        /// <param name="output">The key of the output that is taken; of two of which one is a folder, that one's.</param>
+        public Taken Add(string name, ulong source, out ulong output)
+        {
+            // Inputs come folder by folder.
+            int slash = name.LastIndexOf('/');
+            if (!name.AsSpan(0, slash + 1).SequenceEqual(folder))
+            {
+                (folder, above) = (name[..(slash + 1)], null);
+                for (int end = slash; end > 0; end = name.LastIndexOf('/', end - 1))
+                {
+                    ulong parent = Key(name.AsSpan(0, end));
+                    folders.Add(parent);
+                    above = sources.ContainsKey(parent) ? parent : above;
+                }
+            }
+
+            output = Key(name);
+            if (folders.Contains(output))
+            {
+                return Taken.ByFolder;
+            }
+
+            if (!sources.TryAdd(output, source))
+            {
+                return sources[output] == source ? Taken.BySame : Taken.ByOther;
+            }
+
+            output = above ?? output;
+            return above is null ? Taken.No : Taken.ByFolder;
+        }
+    }
+
+    // Where paths lead. Inputs come folder by folder, so that links in the path of a folder are looked for once.
+    private sealed class PlaceFinder
+    {
+        private string? folder;
+        private string place = "";
+
+        public string Of(string path)
+        {
+            string full = Path.GetFullPath(path), parent = Path.GetDirectoryName(full) ?? full;
+            if (parent != folder)
+            {
+                (folder, place) = (parent, Canonical(parent));
+            }
+
+            string own = Path.Combine(place, Path.GetFileName(full));
+            return new FileInfo(own).LinkTarget is null ? own : Canonical(own);
         }
     }
 }

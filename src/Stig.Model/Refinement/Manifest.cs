@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Win32.SafeHandles;
+using Stig.Model.Imaging;
 
 namespace Stig.Model.Refinement;
 
@@ -8,8 +9,12 @@ namespace Stig.Model.Refinement;
 public sealed record ManifestEntry
 {
     /// <summary>The input's name below what was named on the command line. First in its line, so that looking a name up is quick.</summary>
-    [JsonPropertyOrder(-1)]
+    [JsonPropertyOrder(-2)]
     public required string Input { get; init; }
+
+    /// <summary>Whether the input is an image in a tar file, which has a line of its own; null where it is not. Second in its line.</summary>
+    [JsonPropertyOrder(-1)]
+    public bool? Member { get; init; }
 
     /// <summary>The output's name below the output folder.</summary>
     public required string Output { get; init; }
@@ -59,6 +64,10 @@ public sealed record ManifestEntry
     /// <summary>What of the input is missing in the output and why: opacity, content credentials, ...; null where nothing is.</summary>
     public IReadOnlyList<string>? Notes { get; init; }
 
+    /// <summary>Of what kinds the notes are, for who follows a run; not in the manifest.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<ImageNoteKind> NoteKinds { get; init; } = [];
+
     /// <summary>Images that failed inside a tar shard; null for images.</summary>
     public int? Failures { get; init; }
 
@@ -71,13 +80,13 @@ public sealed record ManifestEntry
     /// <summary>Milliseconds for encoding and writing.</summary>
     public double? EncodeMs { get; init; }
 
-    /// <summary>When it was done (UTC).</summary>
+    /// <summary>When it was done, or found to be done of an input that had got another time (UTC).</summary>
     public required DateTime Time { get; init; }
 }
 
 /// <summary>JSON of manifests.</summary>
 [JsonSourceGenerationOptions(WriteIndented = false, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(ManifestEntry))]
 internal sealed partial class ManifestJson : JsonSerializerContext;
 
@@ -92,7 +101,15 @@ internal sealed class ManifestWriter : IDisposable
     /// <exception cref="IOException">The file cannot be written.</exception>
     public ManifestWriter(string path)
     {
-        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        try
+        {
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"The manifest {path} cannot be written: {error.Message.TrimEnd('.')}. Check its permissions, or choose another output folder.", error);
+        }
+
         file.Seek(-Math.Min(1, file.Length), SeekOrigin.End);
         if (file.Length > 0 && file.ReadByte() != '\n')
         {
@@ -100,11 +117,11 @@ internal sealed class ManifestWriter : IDisposable
         }
     }
 
-    public void Add(ManifestEntry entry)
-    {
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(entry, ManifestJson.Default.ManifestEntry);
-        file.Write([.. json, (byte)'\n']);
-    }
+    public void Add(ManifestEntry entry) => file.Write(LineOf(entry));
+
+    /// <summary>An entry as its line, with the end.</summary>
+    public static byte[] LineOf(ManifestEntry entry) =>
+        [.. JsonSerializer.SerializeToUtf8Bytes(entry, ManifestJson.Default.ManifestEntry), (byte)'\n'];
 
     /// <summary>Makes the lines survive a loss of power.</summary>
     public void Sync() => file.Flush(flushToDisk: true);
@@ -113,45 +130,54 @@ internal sealed class ManifestWriter : IDisposable
 }
 
 /// <summary>
-/// Finds the last line of an input in manifests. Holds a hash and a place for each line, about 30 bytes, never the lines; what cannot be
-/// understood, as the line at which a process was killed, is passed over and counted.
+/// Finds the last line of an input in manifests. Holds a hash and a place for each line, about 30 bytes, never the lines; those of images in
+/// tar files are left out, since tar files are done as a whole. What cannot be understood, as the line at which a process was killed, is
+/// passed over and counted.
 /// </summary>
 internal sealed class ManifestIndex : IDisposable
 {
+    // A line of this program has some hundred bytes and names; what is longer than this is none.
+    private const int MaxLine = 1 << 20;
+
     private readonly List<(SafeFileHandle File, Dictionary<ulong, long> Lines)> manifests = [];
+    private readonly List<(string Path, int Lines)> unreadable = [];
 
-    /// <summary>Lines that could not be understood.</summary>
-    public int Unreadable { get; private set; }
+    /// <summary>Manifests with lines that could not be understood, and how many.</summary>
+    public IReadOnlyList<(string Path, int Lines)> Unreadable => unreadable;
 
-    /// <summary>Different inputs that have lines.</summary>
+    /// <summary>Inputs that have lines; one with lines in several manifests counts in each.</summary>
     public long Count => manifests.Sum(manifest => (long)manifest.Lines.Count);
 
-    /// <summary>Whether there are lines of members of tar files.</summary>
-    public bool HasMembers { get; private set; }
-
     /// <summary>Reads manifests.</summary>
+    /// <param name="paths">The manifests.</param>
+    /// <param name="shard">The part whose inputs are to be found.</param>
     /// <exception cref="IOException">One cannot be read.</exception>
-    public static ManifestIndex Of(IEnumerable<string> paths)
+    public static ManifestIndex Of(IEnumerable<string> paths, Shard shard)
     {
         var index = new ManifestIndex();
         try
         {
             foreach (string path in paths)
             {
-                SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                SafeFileHandle file = Open(path);
                 Dictionary<ulong, long> lines = [];
                 index.manifests.Add((file, lines));
+                int wrong = 0;
                 foreach ((long at, ReadOnlyMemory<byte> line) in Lines(file))
                 {
-                    if (NameOf(line.Span) is string name)
+                    if (NameOf(line.Span, out bool isMember) is not string name)
+                    {
+                        wrong++;
+                    }
+                    else if (!isMember && shard.Holds(name))
                     {
                         lines[StableHash.Of(name)] = at;
-                        index.HasMembers |= name.Contains(".tar/", StringComparison.OrdinalIgnoreCase);
                     }
-                    else
-                    {
-                        index.Unreadable++;
-                    }
+                }
+
+                if (wrong > 0)
+                {
+                    index.unreadable.Add((path, wrong));
                 }
             }
 
@@ -167,7 +193,7 @@ internal sealed class ManifestIndex : IDisposable
     /// <summary>Every entry of a manifest, in order; what cannot be understood is passed over.</summary>
     public static IEnumerable<ManifestEntry> Read(string path)
     {
-        using SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        using SafeFileHandle file = Open(path);
         foreach ((_, ReadOnlyMemory<byte> line) in Lines(file))
         {
             if (Parse(line.Span) is ManifestEntry entry)
@@ -178,21 +204,31 @@ internal sealed class ManifestIndex : IDisposable
     }
 
     /// <summary>The latest entry of an input over all manifests; null when there is none.</summary>
-    public ManifestEntry? Find(string name)
+    /// <param name="name">The input.</param>
+    /// <param name="forget">Whether it is not to be found again, nor among what is left.</param>
+    public ManifestEntry? Find(string name, bool forget = false)
     {
         ulong hash = StableHash.Of(name);
         ManifestEntry? latest = null;
         foreach ((SafeFileHandle file, Dictionary<ulong, long> lines) in manifests)
         {
-            if (lines.TryGetValue(hash, out long at) && Parse(LineAt(file, at)) is ManifestEntry entry && entry.Input == name
-                && (latest is null || entry.Time >= latest.Time))
+            if (lines.TryGetValue(hash, out long at) && Parse(LineAt(file, at)) is ManifestEntry entry && entry.Input == name)
             {
-                latest = entry;
+                latest = latest is null || When(entry) >= When(latest) ? entry : latest;
+                _ = forget && lines.Remove(hash);
             }
         }
 
         return latest;
     }
+
+    /// <summary>The entries that have not been forgotten, the last of each input in each manifest.</summary>
+    public IEnumerable<ManifestEntry> Left() =>
+        from manifest in manifests
+        from at in manifest.Lines.Values.Order()
+        let entry = Parse(LineAt(manifest.File, at))
+        where entry is not null
+        select entry;
 
     public void Dispose()
     {
@@ -201,6 +237,21 @@ internal sealed class ManifestIndex : IDisposable
             file.Dispose();
         }
     }
+
+    private static SafeFileHandle Open(string path)
+    {
+        try
+        {
+            return File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"The manifest {path} cannot be read: {error.Message.TrimEnd('.')}. Check its permissions, or remove it: what only it tells of is refined again.", error);
+        }
+    }
+
+    // A clock that was wrong is not to be right for ever.
+    private static DateTime When(ManifestEntry entry) => entry.Time > DateTime.UtcNow.AddDays(1) ? DateTime.MinValue : entry.Time;
 
     private static ManifestEntry? Parse(ReadOnlySpan<byte> line)
     {
@@ -216,8 +267,9 @@ internal sealed class ManifestIndex : IDisposable
     }
 
     // Without reading the rest of the line, but sure that it is whole: only a whole line ends so.
-    private static string? NameOf(ReadOnlySpan<byte> line)
+    private static string? NameOf(ReadOnlySpan<byte> line, out bool isMember)
     {
+        isMember = false;
         if (line.IsEmpty || line[^1] != '}')
         {
             return null;
@@ -226,13 +278,21 @@ internal sealed class ManifestIndex : IDisposable
         try
         {
             var reader = new Utf8JsonReader(line);
-            return reader.Read() && reader.TokenType == JsonTokenType.StartObject
-                && reader.Read() && reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("input"u8) && reader.Read() && reader.TokenType == JsonTokenType.String
-                ? reader.GetString()
-                : null;
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject
+                || !reader.Read() || reader.TokenType != JsonTokenType.PropertyName || !reader.ValueTextEquals("input"u8)
+                || !reader.Read() || reader.TokenType != JsonTokenType.String)
+            {
+                return null;
+            }
+
+            string? name = reader.GetString();
+            isMember = reader.Read() && reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("member"u8)
+                && reader.Read() && reader.TokenType == JsonTokenType.True;
+            return name;
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
+            // The second for a text that is not UTF-8.
             return null;
         }
     }
@@ -244,7 +304,7 @@ internal sealed class ManifestIndex : IDisposable
         {
             int read = RandomAccess.Read(file, buffer.AsSpan(have), at + have);
             int end = buffer.AsSpan(have, read).IndexOf((byte)'\n');
-            if (end >= 0 || read == 0)
+            if (end >= 0 || read == 0 || have >= MaxLine)
             {
                 return buffer[..(have + Math.Max(end, 0))];
             }
@@ -258,11 +318,12 @@ internal sealed class ManifestIndex : IDisposable
     }
 
     // Lines without their ends and the places where they begin. A line is valid until the next one is asked for. What follows the last end
-    // of line is given too.
+    // of line is given too. Of a line that is too long its beginning is given, and the rest is passed over.
     private static IEnumerable<(long At, ReadOnlyMemory<byte> Line)> Lines(SafeFileHandle file)
     {
         byte[] buffer = new byte[1 << 18];
         long start = 0;
+        bool passing = false;
         for (int have = 0; ;)
         {
             int read = RandomAccess.Read(file, buffer.AsSpan(have), start + have);
@@ -270,24 +331,27 @@ internal sealed class ManifestIndex : IDisposable
             int done = 0;
             while (buffer.AsSpan(done, have - done).IndexOf((byte)'\n') is int length and >= 0)
             {
-                if (length > 0)
+                if (length > 0 && !passing)
                 {
                     yield return (start + done, buffer.AsMemory(done, length));
                 }
 
+                passing = false;
                 done += length + 1;
+            }
+
+            bool tooLong = have - done >= MaxLine;
+            if ((read == 0 && have > done && !passing) || (tooLong && !passing))
+            {
+                yield return (start + done, buffer.AsMemory(done, have - done));
             }
 
             if (read == 0)
             {
-                if (have > done)
-                {
-                    yield return (start + done, buffer.AsMemory(done, have - done));
-                }
-
                 yield break;
             }
 
+            (passing, done) = tooLong || (passing && done == 0) ? (true, have) : (passing, done);
             buffer.AsSpan(done, have - done).CopyTo(buffer);
             (start, have) = (start + done, have - done);
             if (have == buffer.Length)

@@ -33,7 +33,8 @@ public enum RefineCause
     /// <summary>Its size cannot be refined.</summary>
     Size,
 
-    /// <summary>Another input has the same output, or the output would replace an input.</summary>
+    /// <summary>The output cannot have its name: another input has it, it would replace an input, it is too long, or the output folder holds
+    /// something else of that name.</summary>
     Name,
 
     /// <summary>There is an output, and outputs that exist are to be left alone.</summary>
@@ -79,7 +80,7 @@ public sealed record RefineItem(string Name, string OutputName)
 
     /// <summary>
     /// Puts the encoded output where it belongs; called once, by any thread, and not to keep the memory. Null: the bytes come with the
-    /// outcome. Whatever it throws ends the run.
+    /// outcome. A <see cref="RefineItemException"/> costs this input only; whatever else it throws ends the run.
     /// </summary>
     public Action<ReadOnlyMemory<byte>>? Write { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Stig.Model.Refinement;
 
@@ -39,6 +40,9 @@ public sealed record RefineJobOptions
     /// <summary>The run ends once more inputs than this have failed; null: it goes on to the end.</summary>
     public long? MaxFailures { get; init; }
 
+    /// <summary>Told in one line, by any thread, what does not keep the run from its work: damage in a manifest, for example.</summary>
+    public Action<string>? Warn { get; init; }
+
     /// <summary>Whether inputs are tar files of images instead of images.</summary>
     public bool Tar { get; init; }
 
@@ -59,6 +63,9 @@ public sealed record RefineJobProgress(
 {
     /// <summary>Inputs that are done with.</summary>
     public long Done => Refined + Skipped + Failed;
+
+    /// <summary>Images that are missing in tar files that were there already, because they failed when these were made.</summary>
+    public long FailedBefore { get; init; }
 }
 
 /// <summary>
@@ -80,12 +87,13 @@ public sealed class RefineJob : IDisposable
     private long failed;
     private long fellBack;
     private long pixels;
+    private long failedBefore;
 
     private RefineJob(IReadOnlyList<IImageRefiner> devices, RefineJobOptions options, OutputFolder output)
     {
         (this.options, this.output) = (options, output);
         pipeline = new RefinePipeline(devices, options.Pipeline);
-        plan = OutputPlan.Of(options, devices[0]);
+        plan = new OutputPlan(options, devices[0]);
         try
         {
             manifest = new ManifestWriter(output.ManifestPath);
@@ -105,7 +113,10 @@ public sealed class RefineJob : IDisposable
             lock (gate)
             {
                 return new RefineJobProgress(
-                    refined, skipped, failed, fellBack, pixels, new Dictionary<RefineCause, long>(causes), pipeline.Load);
+                    refined, skipped, failed, fellBack, pixels, new Dictionary<RefineCause, long>(causes), pipeline.Load)
+                {
+                    FailedBefore = failedBefore,
+                };
             }
         }
     }
@@ -124,7 +135,7 @@ public sealed class RefineJob : IDisposable
     {
         ArgumentNullException.ThrowIfNull(devices);
         ArgumentNullException.ThrowIfNull(options);
-        OutputFolder output = OutputFolder.Open(options.OutputFolder, options.Shard, options.Durable);
+        OutputFolder output = OutputFolder.Open(options.OutputFolder, options.Shard, options.Durable, options.Warn);
         try
         {
             return new RefineJob(devices, options, output);
@@ -141,7 +152,7 @@ public sealed class RefineJob : IDisposable
     /// <param name="options">Where to and how.</param>
     /// <param name="inputs">The inputs; those of other shards are passed over.</param>
     /// <param name="cancellation">Ends the look.</param>
-    /// <returns>Each input and what would become of it; an input that would be refined may turn out to be no image.</returns>
+    /// <returns>Each input, with its problem, and what would become of it; an input that would be refined may turn out to be no image.</returns>
     public static async IAsyncEnumerable<(InputFile Input, RefineStatus Status)> PreviewAsync(
         IImageRefiner device, RefineJobOptions options, IAsyncEnumerable<InputFile> inputs,
         [EnumeratorCancellation] CancellationToken cancellation = default)
@@ -149,12 +160,13 @@ public sealed class RefineJob : IDisposable
         ArgumentNullException.ThrowIfNull(device);
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(inputs);
-        using OutputPlan plan = OutputPlan.Of(options, device);
+        using var plan = new OutputPlan(options, device);
         await foreach (InputFile input in inputs.WithCancellation(cancellation).ConfigureAwait(false))
         {
             if (options.Shard.Holds(input.Name))
             {
-                yield return (input, plan.Decide(input).Status);
+                Decision decision = plan.Decide(input);
+                yield return (input with { Problem = decision.Problem }, decision.Status);
             }
         }
     }
@@ -162,7 +174,8 @@ public sealed class RefineJob : IDisposable
     /// <summary>Refines inputs.</summary>
     /// <param name="inputs">The inputs, for example of an <see cref="InputListing"/>; those of other shards are passed over.</param>
     /// <param name="drain">Asks to end: no other image is begun, those that have reached a device are finished and written.</param>
-    /// <returns>The manifest's line of each input as it is written; for an output that was there already, a line that is not.</returns>
+    /// <returns>The manifest's line of each input as it is written; for an output that was there already, one that says so and is not
+    /// written.</returns>
     /// <exception cref="IOException">An output or the manifest cannot be written.</exception>
     /// <exception cref="Interop.Cuda.DeviceLostException">A device went away; what had been computed was written first.</exception>
     public async IAsyncEnumerable<ManifestEntry> RunAsync(
@@ -199,9 +212,15 @@ public sealed class RefineJob : IDisposable
 
             foreach (ManifestEntry entry in lines)
             {
-                if (entry.Status != RefineStatus.Skipped)
+                // That an output was there is no news of it: its line stays the last.
+                if (entry.Status != RefineStatus.Skipped && entry.Cause != RefineCause.Exists)
                 {
                     Write(entry);
+                }
+                else if (outcome.Item.Tag is InputState { Known: ManifestEntry known, Modified: DateTime modified })
+                {
+                    // So that the next run knows it by its new time, without reading it.
+                    Write(known with { InputModified = modified, Time = own.Time });
                 }
 
                 yield return entry;
@@ -274,6 +293,7 @@ public sealed class RefineJob : IDisposable
                     break;
                 case RefineStatus.Skipped:
                     skipped += by;
+                    failedBefore += by * (entry.Failures ?? 0);
                     break;
                 default:
                     failed += by;
@@ -290,12 +310,13 @@ public sealed class RefineJob : IDisposable
         return new ManifestEntry
         {
             Input = outcome.Item.Name,
+            Member = outcome.Item.Tag is TarSlot { Member.IsImage: true } ? true : null,
             Output = outcome.Item.OutputName,
             Status = outcome.Status,
             Cause = outcome.Cause,
             Error = outcome.Error,
             InputBytes = outcome.InputHash is null ? null : outcome.InputBytes,
-            InputModified = outcome.Item.Tag is ReadTime { Modified: DateTime modified } ? modified : null,
+            InputModified = outcome.Item.Tag is InputState { Modified: DateTime modified } ? modified : null,
             InputHash = outcome.InputHash,
             OutputBytes = outcome.OutputHash is null ? null : outcome.OutputBytes,
             OutputHash = outcome.OutputHash,
@@ -305,7 +326,9 @@ public sealed class RefineJob : IDisposable
             Options = plan.Description,
             Plan = outcome.Plan,
             Fallback = outcome.FellBack ? "f32" : null,
+            Failures = outcome.Item.Tag is InputState { Known.Failures: int failures } ? failures : null,
             Notes = outcome.Notes.Count > 0 ? [.. outcome.Notes.Select(note => note.Text)] : null,
+            NoteKinds = [.. outcome.Notes.Select(note => note.Kind)],
             DecodeMs = outcome.Width > 0 ? Milliseconds(outcome.Seconds.Decode) : null,
             DeviceMs = computed ? Milliseconds(outcome.Seconds.Device) : null,
             EncodeMs = computed ? Milliseconds(outcome.Seconds.Encode) : null,
@@ -332,24 +355,50 @@ public sealed class RefineJob : IDisposable
                 Status = decision.Status,
                 Cause = decision.Problem?.Cause,
                 Error = decision.Problem?.Message,
+                Tag = new InputState { Known = decision.Known },
             };
-            if (decision.Status == RefineStatus.Refined && options.Tar)
+            if (decision.Status != RefineStatus.Refined)
+            {
+                yield return item;
+            }
+            else if (!options.Tar)
+            {
+                yield return Complete(item, input, decision.Known);
+            }
+            else if (decision.Known is ManifestEntry known && TimeIfUnchanged(input.Path, known) is DateTime modified)
+            {
+                yield return item with { Status = RefineStatus.Skipped, Tag = new InputState { Known = known, Modified = modified } };
+            }
+            else
             {
                 await foreach (RefineItem member in shards.MembersAsync(input, cancellation).ConfigureAwait(false))
                 {
                     yield return member;
                 }
             }
-            else
-            {
-                yield return decision.Status == RefineStatus.Refined ? Complete(item, input, decision.KnownHash) : item;
-            }
         }
     }
 
-    private RefineItem Complete(RefineItem item, InputFile input, string? knownHash)
+    // The time of a tar file whose content is that of a line, though its time is another; null where it is to be refined, which also names
+    // what may be wrong with it.
+    private static DateTime? TimeIfUnchanged(string path, ManifestEntry known)
     {
-        var time = new ReadTime();
+        try
+        {
+            using SafeFileHandle file = File.OpenHandle(path);
+            DateTime modified = File.GetLastWriteTimeUtc(file);
+            using var content = new FileRange(file, 0, RandomAccess.GetLength(file), path);
+            return ContentHash.Of(content) == known.InputHash ? modified : null;
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or RefineItemException)
+        {
+            return null;
+        }
+    }
+
+    private RefineItem Complete(RefineItem item, InputFile input, ManifestEntry? known)
+    {
+        var time = new InputState { Known = known };
         return item with
         {
             Tag = time,
@@ -357,15 +406,18 @@ public sealed class RefineJob : IDisposable
             {
                 (ReadOnlyMemory<byte> content, DateTime modified) = InputReader.Read(input.Path, options.Pipeline.Codec.MaxPixels);
                 time.Modified = modified;
-                return knownHash is not null && ContentHash.Of(content.Span) == knownHash ? default(ReadOnlyMemory<byte>?) : content;
+                return known is not null && ContentHash.Of(content.Span) == known.InputHash ? default(ReadOnlyMemory<byte>?) : content;
             },
-            Write = encoded => output.Write(input.OutputName, encoded.Span),
+            Write = encoded => output.Write(input, encoded.Span),
         };
     }
 
-    // When the input had last been changed as it was read; known only then.
-    private sealed class ReadTime
+    // What is known of an input: when it had last been changed is known only when it is read.
+    private sealed class InputState
     {
+        /// <summary>The line that tells how the output was made, of content that may still be the input's.</summary>
+        public ManifestEntry? Known { get; init; }
+
         public DateTime? Modified { get; set; }
     }
 }

@@ -73,6 +73,9 @@ internal sealed class TarShard : IDisposable
     /// <summary>Lines of the images that are refined; they hold once the file is done.</summary>
     public List<ManifestEntry> Lines { get; } = [];
 
+    /// <summary>The hash of the input, once it is closed.</summary>
+    public string? Hash { get; private set; }
+
     /// <summary>Images that failed.</summary>
     public int Failures { get; private set; }
 
@@ -180,6 +183,7 @@ internal sealed class TarShard : IDisposable
     public long Close()
     {
         IsClosed = true;
+        Hash = ContentHash.Of(new FileRange(file, 0, Bytes, Input.Path));
         if (Problem is null && (RandomAccess.GetLength(file) != Bytes || File.GetLastWriteTimeUtc(file) != Modified))
         {
             Problem = new RefineItemException(

@@ -177,6 +177,7 @@ internal sealed class TarShards(OutputFolder output, RefineCodec codec) : IDispo
             Status = RefineStatus.Refined,
             InputBytes = shard.Bytes,
             InputModified = shard.Modified,
+            InputHash = shard.Hash,
             Model = line.Model,
             Options = line.Options,
             Failures = shard.Failures,

@@ -23,26 +23,129 @@ public sealed class InputListingTests : IDisposable
         Assert.Equal(outputs, reversed.Reverse());
     }
 
-    // The oracle is the promise itself: outputs differ, and neither order nor format changes that.
+    [Theory]
+    [InlineData(new[] { "x.jpg" }, new[] { "x.png" }, new[] { "x.jpg.png" })]
+    [InlineData(new[] { "x.jpg", "x.jpg.png" }, new[] { "x.png" }, new[] { "x.jpg.png", "x.jpg.png.png" })]
+    [InlineData(new[] { "x.jpg", "y.png" }, new[] { "x", "x.jpg.png" }, new[] { "x.png", "y.png" })]
+    public void Outputs_keep_clear_of_the_folders_beside_them(string[] names, string[] folders, string[] outputs) =>
+        Assert.Equal(outputs, InputListing.OutputNames(names, new RefineCodec(), folders.ToHashSet()));
+
+    // The oracle is the promise itself: outputs differ from each other, and from folders unless they are whole names, and neither order nor
+    // format changes that.
     [Fact]
     public void Any_set_of_names_has_different_outputs_in_any_order()
     {
         const int seed = 41;
         var random = new Random(seed);
-        string[] parts = [".png", ".jpg", ".PNG", ".bmp", ".webp", ".jpeg"];
         for (int round = 0; round < 2000; round++)
         {
-            string[] names = [.. Enumerable.Range(0, 8)
-                .Select(_ => "ab"[random.Next(2)] + string.Concat(Enumerable.Range(0, 1 + random.Next(3)).Select(_ => parts[random.Next(parts.Length)])))
-                .Distinct()];
+            string[] names = RandomNames(random, 8);
+            HashSet<string> folders = [.. RandomNames(random, 4).Except(names)];
             RefineCodec codec = new() { Format = round % 2 == 0 ? OutputFormat.Png : OutputFormat.Same };
-            string[] outputs = InputListing.OutputNames(names, codec);
-            Assert.True(outputs.Distinct().Count() == names.Length, $"seed {seed}, round {round}: {string.Join(' ', names)}");
+            string[] outputs = InputListing.OutputNames(names, codec, folders);
+            string what = $"seed {seed}, round {round}: {string.Join(' ', names)}; {string.Join(' ', folders)}";
+            Assert.True(outputs.Distinct().Count() == names.Length, what);
+            Assert.True(names.Zip(outputs).All(pair =>
+                !folders.Contains(pair.Second) || (pair.Second.StartsWith(pair.First, StringComparison.Ordinal) && pair.Second != pair.First)), what);
             int[] order = [.. Enumerable.Range(0, names.Length)];
             random.Shuffle(order);
-            string[] shuffled = InputListing.OutputNames([.. order.Select(i => names[i])], codec);
+            string[] shuffled = InputListing.OutputNames([.. order.Select(i => names[i])], codec, folders);
             Assert.Equal(order.Select(i => outputs[i]), shuffled);
         }
+    }
+
+    // The oracle is the rule of a folder that holds the same: there it needs all names at once, here hashes suffice.
+    [Fact]
+    public async Task A_list_gives_the_outputs_that_a_folder_would()
+    {
+        const int seed = 43;
+        var random = new Random(seed);
+        for (int round = 0; round < 300; round++)
+        {
+            string[] names = RandomNames(random, 8);
+            string[] folders = [.. RandomNames(random, 4).Except(names)];
+            string[] lines = [.. names, .. folders.Select(name => $"{name}/z.png")];
+            random.Shuffle(lines);
+            RefineCodec codec = new() { Format = round % 2 == 0 ? OutputFormat.Png : OutputFormat.Same };
+            string list = folder.Write("list", System.Text.Encoding.UTF8.GetBytes(string.Join('\n', lines)));
+            List<InputFile> found = await FilesAsync(new InputOptions { ListFile = list, OutputFolder = folder["out"], Codec = codec });
+
+            Dictionary<string, string> outputs = names.Zip(InputListing.OutputNames(names, codec, folders.ToHashSet())).ToDictionary();
+            (string, string, bool)[] expected = [.. lines.Select(line => outputs.TryGetValue(line, out string? output)
+                ? (line, output, folders.Contains(output))
+                : (line, line, false))];
+            Assert.True(
+                expected.SequenceEqual(found.Select(file => (file.Name, file.OutputName, file.Problem?.Cause == RefineCause.Name))),
+                $"seed {seed}, round {round}: {string.Join(' ', lines)}");
+        }
+    }
+
+    [Fact]
+    public async Task An_output_that_a_folder_of_others_has_to_be_costs_its_input()
+    {
+        // In a folder the whole name is free, or not.
+        folder.Write("in/x.jpg", [1]);
+        folder.Write("in/x.png/b.png", [1]);
+        folder.Write("in/y.jpg", [1]);
+        folder.Write("in/y.png/b.png", [1]);
+        folder.Write("in/y.jpg.png/b.png", [1]);
+        Assert.Equal(
+            ["x.jpg.png", "x.png/b.png", "y.jpg.png !", "y.jpg.png/b.png", "y.png/b.png"],
+            await OutputsAsync(new InputOptions { Paths = [folder["in"]], OutputFolder = folder["out"] }));
+
+        // Between two folders, in either order: the file is the one to fail.
+        folder.Write("one/z.jpg", [1]);
+        folder.Write("two/z.png/c.png", [1]);
+        string[] both = [folder["one"], folder["two"]];
+        Assert.Equal(["z.png !", "z.png/c.png"], await OutputsAsync(new InputOptions { Paths = both, OutputFolder = folder["out"] }));
+        Assert.Equal(["z.png/c.png", "z.png !"], await OutputsAsync(new InputOptions { Paths = [.. both.Reverse()], OutputFolder = folder["out"] }));
+    }
+
+    // 255 bytes are a name's most; "é" has two of them.
+    [Theory]
+    [InlineData(OutputFormat.Png, 251, null)]
+    [InlineData(OutputFormat.Webp, 250, null)]
+    [InlineData(OutputFormat.Webp, 251, RefineCause.Name)]
+    public async Task An_output_whose_name_is_too_long_costs_its_input(OutputFormat format, int length, RefineCause? expected)
+    {
+        string stem = new string('é', length / 2) + new string('a', length % 2);
+        folder.Write($"in/{stem}.jpg", [1]);
+        InputOptions options = new() { Paths = [folder["in"]], OutputFolder = folder["out"], Codec = new RefineCodec { Format = format } };
+        Assert.Equal(expected, Assert.Single(await FilesAsync(options)).Problem?.Cause);
+
+        // Beside another of its stem it keeps its whole name, for which there is no room.
+        folder.Write($"in/{stem}.bmp", [1]);
+        Assert.All(await FilesAsync(options), file => Assert.Equal(RefineCause.Name, file.Problem?.Cause));
+    }
+
+    [Fact]
+    public async Task A_list_is_read_without_its_byte_order_mark()
+    {
+        string list = folder.Write("list", [0xEF, 0xBB, 0xBF, .. "a.png\nb.png"u8]);
+        Assert.Equal(["a.png", "b.png"], await OutputsAsync(new InputOptions { ListFile = list, OutputFolder = folder["out"] }));
+    }
+
+    [Theory]
+    [InlineData("a.png\0b.png\0")]
+    [InlineData("a.png\nb.png\0")]
+    public async Task A_list_of_zero_terminated_names_asks_for_the_option(string content)
+    {
+        string list = folder.Write("list", System.Text.Encoding.UTF8.GetBytes(content));
+        ImageDataException error = await Assert.ThrowsAsync<ImageDataException>(
+            () => InputListing.OpenAsync(new InputOptions { ListFile = list, OutputFolder = folder["out"] }));
+        Assert.Contains("--null", error.Message, StringComparison.Ordinal);
+        Assert.Contains(list, error.Message, StringComparison.Ordinal);
+    }
+
+    // It exists and can be opened, but reading it at its beginning is an error, to root too.
+    [Fact]
+    public async Task A_list_that_cannot_be_read_is_a_fault_of_the_inputs()
+    {
+        const string list = "/proc/self/mem";
+        Assert.SkipUnless(File.Exists(list), "There is no /proc.");
+        ImageDataException error = await Assert.ThrowsAsync<ImageDataException>(
+            () => InputListing.OpenAsync(new InputOptions { ListFile = list, OutputFolder = folder["out"] }));
+        Assert.Contains(list, error.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -136,6 +239,42 @@ public sealed class InputListingTests : IDisposable
         Assert.Equal([null, RefineCause.Name], problems);
     }
 
+    [Fact]
+    public async Task Links_into_the_output_folder_and_listed_files_in_it_fail()
+    {
+        folder.Write("out/manifest.jsonl", []);
+        string inner = folder.Write("out/sub/a.png", [1]), elsewhere = folder.Write("elsewhere/b.png", [1]);
+        folder.Write("in/c.png", [1]);
+        File.CreateSymbolicLink(folder["in/a.png"], inner);
+        File.CreateSymbolicLink(folder["in/b.png"], elsewhere);
+        Directory.CreateSymbolicLink(folder["in/sub"], folder["out/sub"]);
+        Directory.CreateSymbolicLink(folder["in/self"], folder["out"]);
+        Assert.Equal(
+            ["a.png !", "b.png", "c.png", "sub/ !"], await OutputsAsync(new InputOptions { Paths = [folder["in"]], OutputFolder = folder["out"] }));
+
+        string[] lines = [inner, elsewhere, folder["in/a.png"], folder["in/sub/a.png"], folder["in/self/sub/a.png"]];
+        string list = folder.Write("list", System.Text.Encoding.UTF8.GetBytes(string.Join('\n', lines)));
+        List<InputFile> listed = await FilesAsync(new InputOptions { ListFile = list, OutputFolder = folder["out"] });
+        Assert.Equal([elsewhere], listed.Where(file => file.Problem is null).Select(file => file.Path));
+
+        // In a folder that no run has made they might be of worth.
+        File.Delete(folder["out/manifest.jsonl"]);
+        InputOptions[] refused =
+        [
+            new() { Paths = [folder["in"]], OutputFolder = folder["out"] }, new() { ListFile = list, OutputFolder = folder["out"] },
+            new() { ListFile = "-", OutputFolder = folder["out"] },
+        ];
+        foreach (InputOptions options in refused)
+        {
+            ImageDataException error = await Assert.ThrowsAsync<ImageDataException>(() => InputListing.OpenAsync(options));
+            Assert.Contains("Choose another output folder", error.Message, StringComparison.Ordinal);
+        }
+
+        // What is named is compared with the outputs instead.
+        Assert.Equal(["a.png"], await OutputsAsync(new InputOptions { Paths = [inner], OutputFolder = folder["out"] }));
+        Assert.Equal(["a.png"], await OutputsAsync(new InputOptions { Paths = [folder["out/sub"]], OutputFolder = folder["out"] }));
+    }
+
     [Theory]
     [InlineData(2)]
     [InlineData(7)]
@@ -188,6 +327,29 @@ public sealed class InputListingTests : IDisposable
         Assert.Equal(index is int i ? new Shard(i, count) : null, shard);
         Assert.Equal(index is null, problem.Contains("--shard i/n", StringComparison.Ordinal));
     }
+
+    private static string[] RandomNames(Random random, int count)
+    {
+        string[] parts = [".png", ".jpg", ".PNG", ".bmp", ".webp", ".jpeg"];
+        return [.. Enumerable.Range(0, count)
+            .Select(_ => "ab"[random.Next(2)] + string.Concat(Enumerable.Range(0, 1 + random.Next(3)).Select(_ => parts[random.Next(parts.Length)])))
+            .Distinct()];
+    }
+
+    private static async Task<List<InputFile>> FilesAsync(InputOptions options)
+    {
+        List<InputFile> files = [];
+        await foreach (InputFile file in (await InputListing.OpenAsync(options)).ListAsync())
+        {
+            files.Add(file);
+        }
+
+        return files;
+    }
+
+    // Those that fail are marked.
+    private static async Task<IEnumerable<string>> OutputsAsync(InputOptions options) =>
+        (await FilesAsync(options)).Select(file => file.Problem is null ? file.OutputName : $"{file.OutputName} !");
 
     private static async Task<List<string>> NamesAsync(InputListing listing)
     {

@@ -112,6 +112,71 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(6, (await workspace.RunAsync([new TestRefiner()], stampless)).Progress.Refined);
     }
 
+    // That an output exists says nothing of how it was made: a run that was told to fail then leaves the way open to go on.
+    [Fact]
+    public async Task Refusing_what_exists_leaves_the_manifest_as_it_was()
+    {
+        workspace.WriteInputs(4);
+        RefineJobOptions options = new() { OutputFolder = Out };
+        await workspace.RunAsync([new TestRefiner()], options);
+        Assert.Equal(4, (await workspace.RunAsync([new TestRefiner()], options with { Existing = ExistingOutputs.Fail })).Progress.Failed);
+        Assert.Equal(4, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+        Assert.Equal((1, 4, 0), Counts(await MergeAsync()));
+    }
+
+    // Lines that no run writes, and one of a clock that ran ahead: each is passed over, and what the sound ones say holds.
+    [Fact]
+    public async Task Damage_in_a_manifest_costs_only_the_lines_it_hits()
+    {
+        workspace.WriteInputs(4);
+        RefineJobOptions options = new() { OutputFolder = Out };
+        await workspace.RunAsync([new TestRefiner()], options);
+        string path = Path.Combine(Out, "manifest.jsonl");
+        string[] sound = File.ReadAllLines(path);
+        string ahead = sound[3].Replace("\"time\":\"20", "\"time\":\"29", StringComparison.Ordinal);
+        Assert.NotEqual(sound[3], ahead);
+        byte[][] lines =
+        [
+            [.. "{\"input\":\""u8, 0xFF, .. ".png\",\"output\":\"a\"}"u8], "{\"input\":\"\\ud800.png\",\"output\":\"a\"}"u8.ToArray(),
+            "{\"input\":\"a\",\"output\":null}"u8.ToArray(), "{\"input\":\"b\",\"output\":\"a\\u0000b\",\"status\":\"refined\",\"model\":\"\",\"options\":\"\",\"time\":\"2020-01-01\"}"u8.ToArray(),
+            "null"u8.ToArray(), "[]}"u8.ToArray(), new byte[3 << 20], System.Text.Encoding.UTF8.GetBytes(ahead.Replace("\"options\":\"", "\"options\":\"other ", StringComparison.Ordinal)),
+        ];
+        string sharded = Path.Combine(Out, "manifest-0-of-2.jsonl");
+        File.WriteAllBytes(sharded, [.. lines.SelectMany(line => (byte[])[.. line, (byte)'\n'])]);
+        List<string> warnings = [];
+
+        RefineJobProgress progress = (await workspace.RunAsync([new TestRefiner()], options with { Warn = warnings.Add })).Progress;
+
+        Assert.Equal((0, 4), (progress.Refined, progress.Skipped));
+        Assert.Contains(warnings, line => line.Contains("manifest-0-of-2.jsonl: ", StringComparison.Ordinal));
+        (ManifestMergeResult result, List<string> problems) = await MergeAsync();
+        Assert.True(result.Problems == 0, string.Join('\n', problems));
+    }
+
+    // Folders among the inputs that have the names of the run's own files.
+    [Fact]
+    public async Task A_name_of_the_runs_own_files_costs_its_input()
+    {
+        string[] reserved = ["manifest.jsonl/a.png", "manifest-0-of-2.jsonl/b.png", ".stig/refine.lock/c.png"];
+        foreach (string name in reserved.Concat(["manifest/d.png", "x/.stig/e.png"]))
+        {
+            workspace.Write(name, BatchWorkspace.Png(1));
+        }
+
+        (List<ManifestEntry> entries, RefineJobProgress progress) = await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+        Assert.Equal((2, 3), (progress.Refined, progress.Failed));
+        Assert.Equal(reserved.Order(), entries.Where(entry => entry.Cause == RefineCause.Name).Select(entry => entry.Input).Order());
+    }
+
+    [Fact]
+    public async Task A_manifest_that_cannot_be_opened_is_named()
+    {
+        workspace.WriteInputs(1);
+        Directory.CreateDirectory(Path.Combine(Out, "manifest.jsonl"));
+        string message = (await Assert.ThrowsAsync<IOException>(() => workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out }))).Message;
+        Assert.Matches(@"^The manifest .*manifest\.jsonl cannot be written: .*\. Check its permissions, or choose another output folder\.$", message);
+    }
+
     // Options of other formats change nothing, and nothing is made again for them.
     [Fact]
     public void Manifests_record_the_options_that_change_outputs()
@@ -130,6 +195,132 @@ public sealed class RefineJobTests : IDisposable
             Assert.Equal(quality, plain != Of(new EncodeOptions { Quality = 50 }));
             Assert.Equal(webp, plain != new RefineCodec { Format = format, Encoding = new EncodeOptions { WebpLossless = !lossless } }.Description);
             Assert.NotEqual(plain, Of(new EncodeOptions { Metadata = MetadataPolicy.None }));
+        }
+    }
+
+    // The next run but one trusts the time, which the oracle shows by a content that it must not read: other bytes of the same length and time.
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task The_new_time_of_an_input_is_recorded_once(int shards)
+    {
+        byte[] content = BatchWorkspace.Png(1);
+        string path = workspace.Write("a.png", content);
+        await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+        File.SetLastWriteTimeUtc(path, new DateTime(2001, 2, 3, 4, 5, 6, DateTimeKind.Utc));
+        Shard shard = Enumerable.Range(0, shards).Select(i => new Shard(i, shards)).Single(shard => shard.Holds("a.png"));
+        RefineJobOptions options = new() { OutputFolder = Out, Shard = shard };
+
+        RefineJobProgress progress = (await workspace.RunAsync([new TestRefiner()], options)).Progress;
+
+        Assert.Equal((0, 1), (progress.Refined, progress.Skipped));
+        ManifestEntry[] lines = [.. OutputFolder.Manifests(Out).SelectMany(ManifestIndex.Read).OrderBy(entry => entry.Time)];
+        Assert.Equal(2, lines.Length);
+        Assert.Equal(lines[0] with { InputModified = File.GetLastWriteTimeUtc(path), Time = lines[1].Time }, lines[1]);
+        content[^20] ^= 1;
+        File.WriteAllBytes(path, content);
+        File.SetLastWriteTimeUtc(path, new DateTime(2001, 2, 3, 4, 5, 6, DateTimeKind.Utc));
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options with { Shard = Shard.Whole })).Progress.Skipped);
+    }
+
+    // What one number of shards has done, another one and a whole run skip. The oracle is the count of inputs, each in one line.
+    [Fact]
+    public async Task A_job_begun_with_another_number_of_shards_goes_on_and_is_merged()
+    {
+        RefineJobOptions options = new() { OutputFolder = Out };
+        workspace.WriteInputs(8);
+        await workspace.RunAsync([new TestRefiner()], options);
+        Assert.Equal((1, 8, 0), Counts(await MergeAsync()));
+        workspace.WriteInputs(16);
+        await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(0, 3) });
+        workspace.WriteInputs(24);
+        for (int i = 0; i < 2; i++)
+        {
+            await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(i, 2) });
+        }
+
+        (ManifestMergeResult Result, List<string>) merged = await MergeAsync();
+
+        Assert.Equal((4, 24, 0), Counts(merged));
+        string[] lines = [.. ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl")).Select(entry => entry.Input)];
+        Assert.Equal(lines.Distinct().Order(StringComparer.Ordinal), lines);
+        Assert.Equal(24, lines.Length);
+        Assert.Equal(24, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+        Assert.Equal((4, 24, 0), Counts(await MergeAsync()));
+    }
+
+    [Fact]
+    public async Task Outputs_that_no_manifest_vouches_for_are_made_again_as_merge_says()
+    {
+        workspace.WriteInputs(6);
+        RefineJobOptions options = new() { OutputFolder = Out };
+        await workspace.RunAsync([new TestRefiner()], options);
+        File.Delete(Path.Combine(Out, "manifest.jsonl"));
+        async Task RunShardsAsync(ExistingOutputs existing)
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                await workspace.RunAsync([new TestRefiner()], options with { Existing = existing, Shard = new Shard(i, 2) });
+            }
+        }
+
+        await RunShardsAsync(ExistingOutputs.Skip);
+        (ManifestMergeResult Result, List<string> Problems) unknown = await MergeAsync();
+        Assert.Equal((2, 6, 6), Counts(unknown));
+        Assert.All(unknown.Problems, line => Assert.Contains("--existing resume", line, StringComparison.Ordinal));
+
+        await RunShardsAsync(ExistingOutputs.Resume);
+        Assert.Equal((2, 6, 0), Counts(await MergeAsync()));
+    }
+
+    // An input that failed and was removed, as its message says, leaves a line and no output; one that was refined leaves both. The folder's
+    // name is that of a tar file, whose images have lines without an input of their own.
+    [Fact]
+    public async Task Merging_asks_about_outputs_without_an_input_and_not_about_failures()
+    {
+        string bad = workspace.Write("set.tar/bad.png", [1]), gone = workspace.Write("set.tar/gone.png", BatchWorkspace.Png(1));
+        string renamed = workspace.Write("set.tar/c.png", BatchWorkspace.Png(2));
+        await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+        File.Delete(bad);
+        File.Delete(gone);
+        File.Move(renamed, Path.ChangeExtension(renamed, ".jpg"));
+        await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+
+        (ManifestMergeResult Result, List<string> Problems) merged = await MergeAsync();
+        Assert.Equal((1, 1, 1), Counts(merged));
+        Assert.StartsWith("set.tar/gone.png: ", merged.Problems[0], StringComparison.Ordinal);
+        File.Delete(Path.Combine(Out, "set.tar/gone.png"));
+        Assert.Equal((1, 1, 0), Counts(await MergeAsync()));
+    }
+
+    [Fact]
+    public async Task Tar_files_of_a_whole_run_and_of_shards_are_merged_with_the_lines_of_their_images()
+    {
+        RefineJobOptions options = new() { OutputFolder = Out, Tar = true };
+        for (int i = 0; i < 6; i++)
+        {
+            string tar = workspace.Write($"{i}.tar", []);
+            TarShardsTests.WriteTar(tar, [("a.png", BatchWorkspace.Png(i)), ("b.png", BatchWorkspace.Png(i + 9))], DateTimeOffset.UnixEpoch);
+            if (i == 2)
+            {
+                await workspace.RunAsync([new TestRefiner()], options);
+            }
+        }
+
+        for (int i = 0; i < 2; i++)
+        {
+            await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(i, 2) });
+        }
+
+        for (int again = 0; again < 2; again++)
+        {
+            Assert.Equal((3, 6, 0), Counts(await MergeAsync(tar: true)));
+            ManifestEntry[] lines = [.. ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl"))];
+            Assert.Equal(Enumerable.Range(0, 6).Select(i => $"{i}.tar"), lines[..6].Select(entry => entry.Input));
+            Assert.Equal(["0.tar/a.png", "0.tar/b.png", "1.tar/a.png", "1.tar/b.png", "2.tar/a.png", "2.tar/b.png"],
+                lines[6..].Select(entry => entry.Input).Order(StringComparer.Ordinal));
+            Assert.All(lines[6..], entry => Assert.True(entry.Member));
         }
     }
 
@@ -302,18 +493,127 @@ public sealed class RefineJobTests : IDisposable
         Assert.All(written, name => ImageCodec.Load(Path.Combine(Out, name)));
     }
 
-    // A folder stands where one of the files would go: the error of the thread that writes reaches the caller.
-    [Fact]
-    public async Task An_output_that_cannot_be_written_ends_the_run_and_leaves_nothing_unfinished()
+    // Known before the run, and taken by something else when the first images come to the device: none has been written then.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_name_that_is_taken_in_the_output_folder_costs_its_input(bool before)
     {
-        workspace.WriteInputs(6);
-        Directory.CreateDirectory(Path.Combine(Out, "3", "00003.png", "inner"));
+        workspace.WriteInputs(5);
+        void Take(int image)
+        {
+            if (image == 0)
+            {
+                Directory.CreateDirectory(Path.Combine(Out, "3", "00003.png", "inner"));
+                File.WriteAllText(Path.Combine(Out, "4"), "a file");
+            }
+        }
 
-        IOException error = await Assert.ThrowsAnyAsync<IOException>(
-            () => workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out }));
+        if (before)
+        {
+            Take(0);
+            Directory.CreateSymbolicLink(Path.Combine(Out, "2"), Directory.CreateDirectory(workspace["elsewhere"]).FullName);
+        }
 
-        Assert.Contains("00003.png", error.Message, StringComparison.Ordinal);
+        (List<ManifestEntry> entries, RefineJobProgress progress) =
+            await workspace.RunAsync([new TestRefiner(before ? null : Take)], new RefineJobOptions { OutputFolder = Out });
+
+        string[] costs = [.. before ? ["2/00002.png"] : Array.Empty<string>(), "3/00003.png", "4/00004.png"];
+        Assert.Equal((5 - costs.Length, costs.Length), (progress.Refined, progress.Failed));
+        ManifestEntry[] failed =
+            [.. entries.Where(entry => entry.Status == RefineStatus.Failed).OrderBy(entry => entry.Input, StringComparer.Ordinal)];
+        Assert.Equal(costs, failed.Select(entry => entry.Input));
+        Assert.All(failed, entry => Assert.Equal((RefineCause.Name, before), (entry.Cause, entry.Plan is null)));
+        Assert.All(failed, entry => Assert.StartsWith(Path.Combine(workspace.In, entry.Input), entry.Error, StringComparison.Ordinal));
         Assert.DoesNotContain(BatchWorkspace.Tree(Out).Keys, name => name.Contains(".stig-", StringComparison.Ordinal));
+        Assert.Equal("a file", File.ReadAllText(Path.Combine(Out, "4")));
+    }
+
+    // 4096 bytes are a path's most on Linux: the output folder leaves room for short names.
+    [Fact]
+    public async Task An_output_whose_path_is_too_long_costs_its_input()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Other systems have other limits.");
+        workspace.Write("a.png", BatchWorkspace.Png(1));
+        workspace.Write($"{new string('b', 200)}.png", BatchWorkspace.Png(2));
+        string output = Out;
+        while (output.Length < 3950)
+        {
+            output = Path.Combine(output, new string('o', Math.Min(200, 3999 - output.Length)));
+        }
+
+        (List<ManifestEntry> entries, RefineJobProgress progress) =
+            await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = output });
+
+        Assert.Equal((1, 1), (progress.Refined, progress.Failed));
+        Assert.Equal(RefineCause.Name, entries.Single(entry => entry.Input[0] == 'b').Cause);
+    }
+
+    // Each job is given a file that a plain reading of names would replace. The oracle is that file, and the count of those that are done.
+    [Theory]
+    [InlineData("a link to the folder of the file", 0)]
+    [InlineData("a folder in the output folder beside another", 1)]
+    [InlineData("a file in the output folder beside a folder", 1)]
+    [InlineData("a link to a folder in the output folder", 0)]
+    [InlineData("a link to a file in the output folder", 0)]
+    [InlineData("a link in the output folder", 1)]
+    [InlineData("a list", 0)]
+    public async Task No_output_replaces_an_input(string how, int refined)
+    {
+        string inner = Path.Combine(Out, "sub");
+        Directory.CreateDirectory(inner);
+        string a = workspace.Write("sub/a.png", BatchWorkspace.Png(1)), kept = Path.Combine(inner, "a.png");
+        byte[] content = BatchWorkspace.Png(2);
+        File.WriteAllBytes(kept, content);
+        InputOptions inputs = workspace.Inputs(Out);
+        switch (how)
+        {
+            case "a link to the folder of the file":
+                inputs = inputs with { Paths = [kept], OutputFolder = workspace["link"] };
+                Directory.CreateSymbolicLink(inputs.OutputFolder, inner);
+                break;
+            case "a folder in the output folder beside another":
+                inputs = inputs with { Paths = [workspace.In, inner] };
+                break;
+            case "a file in the output folder beside a folder":
+                inputs = inputs with { Paths = [workspace.In, kept] };
+                break;
+            case "a link to a folder in the output folder":
+                Directory.Delete(Path.GetDirectoryName(a)!, recursive: true);
+                Directory.CreateSymbolicLink(Path.Combine(workspace.In, "sub"), inner);
+                break;
+            case "a link to a file in the output folder":
+                File.CreateSymbolicLink(Path.Combine(workspace.In, "lead.png"), kept);
+                break;
+            case "a link in the output folder":
+                Directory.Delete(inner, recursive: true);
+                kept = workspace["other/a.png"];
+                Directory.CreateDirectory(Path.GetDirectoryName(kept)!);
+                File.WriteAllBytes(kept, content);
+                Directory.CreateSymbolicLink(inner, Path.GetDirectoryName(kept)!);
+                inputs = inputs with { Paths = [workspace.In, Path.GetDirectoryName(kept)!] };
+                break;
+            default:
+                kept = Path.Combine(Out, a[1..]);
+                Directory.CreateDirectory(Path.GetDirectoryName(kept)!);
+                File.WriteAllBytes(kept, content);
+                inputs = inputs with { Paths = [], ListFile = workspace["list"] };
+                File.WriteAllLines(inputs.ListFile, [a, kept]);
+                break;
+        }
+
+        RefineJobProgress? progress = null;
+        try
+        {
+            progress = (await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = inputs.OutputFolder }, inputs)).Progress;
+        }
+        catch (ImageDataException error)
+        {
+            Assert.Contains("Choose another output folder", error.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(content, File.ReadAllBytes(kept));
+        Assert.Equal(refined, progress?.Refined ?? 0);
     }
 
     [Fact]
@@ -399,6 +699,91 @@ public sealed class RefineJobTests : IDisposable
         Assert.Equal(tree, BatchWorkspace.Tree(Out));
         Assert.Equal(8, ManifestIndex.Read(manifest).Count());
         Assert.Equal(8, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+    }
+
+    // A path of more than 4096 bytes, made from within its folder, cannot be removed by its name.
+    [Fact]
+    public async Task What_cannot_be_swept_is_a_warning()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Other systems have other limits.");
+        workspace.WriteInputs(1);
+        await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+        string deep = Out;
+        while (deep.Length < 4075)
+        {
+            deep = Path.Combine(deep, new string('d', Math.Clamp(4079 - deep.Length, 1, 200)));
+        }
+
+        Directory.CreateDirectory(deep);
+        void Within(string command) => Assert.Equal(0, Shell($"cd '{deep}' && {command}"));
+        Within("touch .stig-all-00000000-1.tmp");
+        try
+        {
+            File.WriteAllText(Path.Combine(Out, ".stig", "refine.holder"), "process 1 on x");
+            List<string> warnings = [];
+            RefineJobOptions options = new() { OutputFolder = Out, Warn = warnings.Add };
+
+            Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
+            Assert.Contains(Out, Assert.Single(warnings), StringComparison.Ordinal);
+        }
+        finally
+        {
+            Within("rm .stig-all-00000000-1.tmp");
+        }
+    }
+
+    [Fact]
+    public async Task Damaged_lines_of_a_manifest_are_told_of_to_whom_they_concern()
+    {
+        workspace.WriteInputs(4);
+        List<string> warnings = [];
+        RefineJobOptions options = new() { OutputFolder = Out, Warn = warnings.Add };
+        await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(0, 2) });
+        await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(1, 2) });
+        Assert.Empty(warnings);
+        string manifest = Path.Combine(Out, "manifest-0-of-2.jsonl");
+        File.AppendAllText(manifest, "{\"input\":\"x\",\n\0\0\n");
+
+        await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(1, 2) });
+        Assert.Empty(warnings);
+        foreach (Shard shard in (Shard[])[new(0, 2), Shard.Whole])
+        {
+            await workspace.RunAsync([new TestRefiner()], options with { Shard = shard });
+            string warning = Assert.Single(warnings);
+            Assert.StartsWith($"{manifest}: ", warning, StringComparison.Ordinal);
+            Assert.Contains(": 2 lines", warning, StringComparison.Ordinal);
+            warnings.Clear();
+        }
+    }
+
+    [Fact]
+    public async Task A_shard_keeps_the_lines_of_its_own_inputs_in_mind()
+    {
+        workspace.WriteInputs(20);
+        await workspace.RunAsync([new TestRefiner()], new RefineJobOptions { OutputFolder = Out });
+        long[] counts = [.. Enumerable.Range(0, 3).Select(i =>
+        {
+            using ManifestIndex index = ManifestIndex.Of(OutputFolder.Manifests(Out), new Shard(i, 3));
+            return index.Count;
+        })];
+
+        Assert.Equal(20, counts.Sum());
+        Assert.All(counts, count => Assert.InRange(count, 1, 18));
+    }
+
+    // Durable outputs need the folders up to the root synced, however the root is written; "/" is one too.
+    [Theory]
+    [InlineData("")]
+    [InlineData("/")]
+    [InlineData("//")]
+    [InlineData("/.")]
+    [InlineData("/x/..")]
+    public void The_folders_to_sync_do_not_depend_on_how_the_output_folder_is_written(string end)
+    {
+        Directory.CreateDirectory(Path.Combine(Out, "x"));
+        using OutputFolder output = OutputFolder.Open(Out + end, Shard.Whole, durable: true);
+        Assert.Equal([Path.Combine(Out, "a/b"), Path.Combine(Out, "a"), Out], OutputFolder.FoldersOf(output.Root, "a/b/c.png"));
+        Assert.Equal(["/a", "/"], OutputFolder.FoldersOf("/", "a/c.png"));
     }
 
     [Fact]
@@ -528,6 +913,23 @@ public sealed class RefineJobTests : IDisposable
 
         Assert.Subset(new HashSet<string> { "1", "2", "4", "8" }, plans.ToHashSet());
         Assert.Single(outputs.Select(name => string.Join('\n', BatchWorkspace.Tree(workspace[name]).Select(file => $"{file.Key} {file.Value}"))).Distinct());
+    }
+
+    private static int Shell(string command)
+    {
+        using Process process = Process.Start("sh", ["-c", command]);
+        process.WaitForExit();
+        return process.ExitCode;
+    }
+
+    private static (int Manifests, long Inputs, long Problems) Counts((ManifestMergeResult Result, List<string>) merged) =>
+        (merged.Result.Manifests, merged.Result.Inputs, merged.Result.Problems);
+
+    private async Task<(ManifestMergeResult Result, List<string> Problems)> MergeAsync(bool tar = false)
+    {
+        List<string> problems = [];
+        InputListing listing = await InputListing.OpenAsync(workspace.Inputs(Out) with { Tar = tar });
+        return (await ManifestMerge.RunAsync(Out, listing.ListAsync(), problems.Add), problems);
     }
 
     [DllImport("libc", EntryPoint = "mkfifo")]

@@ -124,16 +124,56 @@ public sealed class RefineScaleTests : IDisposable
 
         File.AppendAllText(path, "{\"input\":\"9.png\",\"outp");
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        using ManifestIndex index = ManifestIndex.Of([path]);
+        using ManifestIndex index = ManifestIndex.Of([path], Shard.Whole);
         long held = GC.GetTotalMemory(forceFullCollection: true) - before;
 
-        Assert.Equal((lines, 1), (index.Count, index.Unreadable));
+        Assert.Equal((lines, (path, 1)), (index.Count, Assert.Single(index.Unreadable)));
         Assert.Equal(2, index.Find("7.png")!.OutputBytes);
         Assert.Equal(1, index.Find("9.png")!.OutputBytes);
         Assert.Null(index.Find("no.png"));
 
         // A dictionary grows to the next prime beyond twice its size.
         Assert.InRange(held, 0, (2.5 * 30 * lines) + 500_000);
+    }
+
+    // Alone in the process, so that its calls can be counted; the folder's lock and the renaming need some. A line a call would be lines.
+    [Fact]
+    public async Task Merging_writes_many_lines_at_a_time()
+    {
+        const string counters = "/proc/self/io";
+        const int lines = 2000;
+        Assert.SkipUnless(File.Exists(counters), "There is no /proc.");
+        Directory.CreateDirectory(workspace.Out);
+        for (int i = 0; i < lines; i++)
+        {
+            workspace.Write($"{i}.png", [1]);
+        }
+
+        using (ManifestWriter writer = new(Path.Combine(workspace.Out, "manifest.jsonl")))
+        {
+            for (int i = 0; i < lines; i++)
+            {
+                File.WriteAllBytes(Path.Combine(workspace.Out, $"{i}.png"), [1]);
+                writer.Add(new ManifestEntry
+                {
+                    Input = $"{i}.png",
+                    Output = $"{i}.png",
+                    Status = RefineStatus.Refined,
+                    OutputBytes = 1,
+                    Model = "1",
+                    Options = "x",
+                    Time = DateTime.UtcNow,
+                });
+            }
+        }
+
+        InputListing listing = await InputListing.OpenAsync(workspace.Inputs(workspace.Out));
+        long Writes() => long.Parse(
+            File.ReadLines(counters).Single(line => line.StartsWith("syscw:", StringComparison.Ordinal))[6..], CultureInfo.InvariantCulture);
+        long before = Writes();
+        ManifestMergeResult result = await ManifestMerge.RunAsync(workspace.Out, listing.ListAsync(), problem => Assert.Fail(problem));
+        Assert.Equal((lines, 0), (result.Inputs, result.Problems));
+        Assert.InRange(Writes() - before, 1, lines / 4);
     }
 
     private static long Resident()

@@ -265,6 +265,30 @@ public sealed class TarShardsTests : IDisposable
         Assert.Equal((0, 1), ((await workspace.RunAsync([new TestRefiner()], Options)).Progress is var again ? (again.Refined, again.Skipped) : default));
     }
 
+    // The content decides where the time alone has changed; the new time is recorded, so that it is read once.
+    [Fact]
+    public async Task A_tar_file_under_another_time_is_left_alone_by_its_content()
+    {
+        string path = workspace.Write("a.tar", []);
+        WriteTar(path, [("a.png", BatchWorkspace.Png(1)), ("bad.png", [1]), ("b.txt", [2])], DateTimeOffset.UnixEpoch);
+        RefineJobProgress first = (await workspace.RunAsync([new TestRefiner()], Options)).Progress;
+        Assert.Equal((1, 1, 0), (first.Refined, first.Failed, first.FailedBefore));
+        File.SetLastWriteTimeUtc(path, new DateTime(2001, 2, 3, 4, 5, 6, DateTimeKind.Utc));
+        for (int again = 0; again < 2; again++)
+        {
+            // What failed in it before is still missing, and told.
+            RefineJobProgress next = (await workspace.RunAsync([new TestRefiner()], Options)).Progress;
+            Assert.Equal((0, 1, 0, 1), (next.Refined, next.Skipped, next.Failed, next.FailedBefore));
+        }
+
+        Assert.Equal(2, ManifestIndex.Read(Path.Combine(Out, "manifest.jsonl")).Count(entry => entry.Input == "a.tar"));
+        byte[] file = File.ReadAllBytes(path);
+        file[file.AsSpan().IndexOf("b.txt"u8)] = (byte)'c';
+        SetChecksumOf(file, "c.txt");
+        File.WriteAllBytes(path, file);
+        Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], Options)).Progress.Refined);
+    }
+
     // Written to while it is read: refused, and made by the next run. Replaced by another of its name: what was opened is refined whole, and
     // the next run refines the new one.
     [Theory]
@@ -359,16 +383,19 @@ public sealed class TarShardsTests : IDisposable
         writer.WriteEntry(entry);
     }
 
-    // The sum of the first header's bytes, its own field taken as blanks, in octal digits.
-    private static void SetChecksum(byte[] file)
+    // The sum of a header's bytes, its own field taken as blanks, in octal digits. The header of the first entry, or that of a name.
+    private static void SetChecksum(Span<byte> file)
     {
         const int At = 148, Length = 8, Header = 512;
-        file.AsSpan(At, Length).Fill((byte)' ');
-        int sum = file.AsSpan(0, Header).ToArray().Sum(value => value);
-        Encoding.ASCII.GetBytes(Convert.ToString(sum, 8).PadLeft(6, '0') + "\0 ").CopyTo(file, At);
+        file.Slice(At, Length).Fill((byte)' ');
+        int sum = file[..Header].ToArray().Sum(value => value);
+        Encoding.ASCII.GetBytes(Convert.ToString(sum, 8).PadLeft(6, '0') + "\0 ").CopyTo(file[At..]);
     }
 
-    private static void WriteTar(string path, (string Name, byte[] Content)[] members, DateTimeOffset time)
+    private static void SetChecksumOf(byte[] file, string name) => SetChecksum(file.AsSpan(file.AsSpan().IndexOf(Encoding.ASCII.GetBytes(name))));
+
+    /// <summary>Writes a tar file of plain files.</summary>
+    internal static void WriteTar(string path, (string Name, byte[] Content)[] members, DateTimeOffset time)
     {
         using FileStream stream = File.Create(path);
         using var writer = new TarWriter(stream);
