@@ -369,7 +369,7 @@ public sealed class HostileInputTests
         {
             // Half of the changes are in the first bytes, where the headers are.
             int at = random.Next(random.Next(2) == 0 ? Math.Min(file.Length, 96) : file.Length);
-            switch (random.Next(6))
+            switch (random.Next(8))
             {
                 case 0:
                     file[at] ^= (byte)(1 << random.Next(8));
@@ -388,8 +388,11 @@ public sealed class HostileInputTests
                 case 4:
                     file = [.. file[..at], .. file[at..Math.Min(file.Length, at + random.Next(64))], .. file[at..]];
                     break;
-                default:
+                case 5:
                     file = file[..at];
+                    break;
+                default:
+                    file = Rearranged(file, random);
                     break;
             }
 
@@ -403,6 +406,36 @@ public sealed class HostileInputTests
         return random.Next(2) == 0 && ImageHeaders.FormatOf(file) == ImageFormat.Png ? TestPng.WithChecksums(file) : file;
     }
 
+    // A chunk of a PNG doubled, taken elsewhere (also behind the end), or left out.
+    private static byte[] Rearranged(byte[] file, Random random)
+    {
+        List<byte[]> chunks = [];
+        int length = 8;
+        foreach (PngChunk chunk in new PngChunks(ImageHeaders.FormatOf(file) == ImageFormat.Png ? file : []))
+        {
+            chunks.Add(TestPng.Chunk(chunk.Type, chunk.Content.ToArray()));
+            length += chunks[^1].Length;
+        }
+
+        if (chunks.Count == 0)
+        {
+            return file;
+        }
+
+        byte[] moved = chunks[random.Next(chunks.Count)];
+        if (random.Next(3) > 0)
+        {
+            chunks.Remove(moved);
+        }
+
+        if (random.Next(3) > 0)
+        {
+            chunks.Insert(random.Next(chunks.Count + 1), moved);
+        }
+
+        return [.. file[..8], .. chunks.SelectMany(chunk => chunk), .. file[length..]];
+    }
+
     private static List<(string Name, byte[] File)> Originals()
     {
         RgbImage image = SyntheticImages.RealLike(1, 0, 24);
@@ -412,6 +445,7 @@ public sealed class HostileInputTests
         return
         [
             ("png", TestImages.With(ImageFormat.Png, image, TestImages.ColourProfile, exif, TestImages.Xmp())),
+            ("png, in pieces", TestPng.Encode(24, 24, 8, 6, (x, y) => [x * 10, y * 10, x * y % 256, 200])),
             ("png, 16 bits", TestPng.Encode(24, 24, 16, 6, (x, y) => [x * 2000, y * 2000, 500, 60000])),
             ("png, 16 bits, interlaced", TestPng.Encode(24, 24, 16, 2, (x, y) => [x * 2000, y * 2000, 500], interlaced: true)),
             ("png, palette", TestPng.Encode(24, 24, 4, 3, (x, y) => [(x + y) % 4], false, ("PLTE", new byte[12]), ("tRNS", [1, 2]))),

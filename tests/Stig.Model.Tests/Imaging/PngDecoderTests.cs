@@ -133,6 +133,7 @@ public sealed class PngDecoderTests
         (string What, byte[] File)[] files =
         [
             ("16 bits", Plain(16, 2, false)), ("4 bits", Plain(4, 0, false)), ("palette", Plain(8, 3, false, ("PLTE", palette))),
+            ("empty palette", Plain(8, 2, false, ("PLTE", []))),
             ("interlaced", Plain(8, 6, true)), ("transparent colour", Plain(8, 2, false, ("tRNS", new byte[6]))),
             ("animation", Plain(8, 2, false, ("acTL", new byte[8]))), ("unknown critical chunk", Plain(8, 2, false, ("ABCD", []))),
             ("filter 5", File(5, 4, 2, Deflated(filterFive, CompressionLevel.Fastest), 1)),

@@ -55,7 +55,7 @@ internal static class PngDecoder
                 "IDAT" => index > 0 && !closed,
                 "IEND" => pieces > 0,
                 // A palette beside colours is a suggestion for screens.
-                "PLTE" => true,
+                "PLTE" => !chunk.Content.IsEmpty,
                 "tRNS" or "acTL" => false,
                 _ => !chunk.IsCritical,
             };
