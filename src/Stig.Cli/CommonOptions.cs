@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.Globalization;
+using System.Numerics;
 using Stig.Interop;
 using Stig.Model.Execution;
 
@@ -17,6 +19,9 @@ internal enum PrecisionChoice
 /// <summary>Options that several commands have.</summary>
 internal static class CommonOptions
 {
+    // Several times what the largest machines have; beyond a few ten thousand the system refuses threads, and the process ends without a word.
+    private const int MaxThreads = 4096;
+
     public static Option<string> Device() => new("--device")
     {
         Description = $"Where to compute: {Model.Execution.Device.Choices}.",
@@ -25,7 +30,8 @@ internal static class CommonOptions
     };
 
     public static Option<PrecisionChoice> Precision() =>
-        Choice<PrecisionChoice>("--precision", "Arithmetic of the convolutions. auto: bf16 on a GPU, and on a CPU where it is clearly faster; else f32.");
+        Choice<PrecisionChoice>("--precision",
+            "Arithmetic of the convolutions. auto: bf16 on a GPU and on a CPU with AMX, else f32; by the processor, never by a timing.");
 
     /// <summary>The arithmetic that was asked for; null when the device is to choose.</summary>
     public static Precision? Asked(this PrecisionChoice choice) => choice switch
@@ -36,11 +42,11 @@ internal static class CommonOptions
         _ => null,
     };
 
-    public static Option<int> Threads() => Positive(new Option<int>("--threads")
+    public static Option<int> Threads(string what = "Threads that compute") => Between(new Option<int>("--threads")
     {
-        Description = "Threads that compute. [default: one a processor]",
+        Description = $"{what}; at most {MaxThreads}. [default: one a processor]",
         HelpName = "N",
-    });
+    }, 1, MaxThreads);
 
     public static Option<bool> Json() => new("--json") { Description = "Write JSON instead of text." };
 
@@ -67,12 +73,34 @@ internal static class CommonOptions
         };
     }
 
-    /// <summary>Demands a number of at least one.</summary>
-    public static Option<T> Positive<T>(Option<T> option) where T : struct, IComparable<T> => AtLeast(option, "1", number => number >= 1);
+    /// <summary>Demands a whole number of at least one.</summary>
+    public static Option<T> Positive<T>(Option<T> option) where T : struct, IBinaryInteger<T>, IMinMaxValue<T> =>
+        Between(option, T.One, T.MaxValue);
 
-    /// <summary>Demands a number of at least zero.</summary>
-    public static Option<T> NotNegative<T>(Option<T> option) where T : struct, IComparable<T> =>
-        AtLeast(option, "0", number => number >= 0);
+    /// <summary>Demands a whole number of at least zero.</summary>
+    public static Option<T> NotNegative<T>(Option<T> option) where T : struct, IBinaryInteger<T>, IMinMaxValue<T> =>
+        Between(option, T.Zero, T.MaxValue);
+
+    /// <summary>Demands a whole number within bounds.</summary>
+    public static Option<T> Between<T>(Option<T> option, T least, T most) where T : struct, IBinaryInteger<T>
+    {
+        option.CustomParser = result => Parse<T>(result, 0, $"a whole number from {least} to {most}", number => number >= least && number <= most);
+        return option;
+    }
+
+    /// <summary>Demands a number.</summary>
+    public static Option<double> Number(Option<double> option)
+    {
+        option.CustomParser = result => Parse<double>(result, 0, "a number such as 0.001", double.IsFinite);
+        return option;
+    }
+
+    /// <summary>Demands whole numbers, at least one.</summary>
+    public static Option<long[]> Numbers(Option<long[]> option)
+    {
+        option.CustomParser = result => [.. result.Tokens.Select((_, index) => Parse<long>(result, index, "a row of whole numbers", _ => true))];
+        return option;
+    }
 
     /// <summary>Heeds --device and --threads before anything long begins; says which device was chosen and why, where it was not named.</summary>
     /// <exception cref="DeviceException">The device cannot be used.</exception>
@@ -95,17 +123,16 @@ internal static class CommonOptions
     /// <summary>Whether an option stands on the command line.</summary>
     public static bool IsGiven(this ParseResult parsed, Option option) => parsed.GetResult(option) is { Implicit: false };
 
-    private static Option<T> AtLeast<T>(Option<T> option, string least, Func<decimal, bool> isEnough) where T : struct, IComparable<T>
+    // In words of its own: the parser's name a type of the class library.
+    private static T Parse<T>(ArgumentResult result, int index, string what, Func<T, bool> isGood) where T : struct, INumberBase<T>
     {
-        option.Validators.Add(result =>
+        string given = result.Tokens[index].Value;
+        if (T.TryParse(given, NumberStyles.Float, CultureInfo.InvariantCulture, out T number) && isGood(number))
         {
-            // What is no number at all is reported by the parser itself.
-            string? text = result.Tokens.Count == 1 ? result.Tokens[0].Value : null;
-            if (decimal.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out decimal number) && !isEnough(number))
-            {
-                result.AddError($"{option.Name} must be at least {least}; it is {text}.");
-            }
-        });
-        return option;
+            return number;
+        }
+
+        result.AddError($"{((OptionResult)result.Parent!).Option.Name} is {what}; it is {given}.");
+        return default;
     }
 }

@@ -4,6 +4,7 @@ using Stig.Interop;
 using Stig.Interop.Cuda;
 using Stig.Model;
 using Stig.Model.Imaging;
+using Stig.Model.Refinement;
 
 namespace Stig.Cli;
 
@@ -17,6 +18,11 @@ internal sealed record Problem(bool Needed, string What, string Remedy);
 internal sealed record NativeCoreReport(
     string Path, string Version, string Level, string OneDnnVersion, string OneDnnInstructionSet, int Threads);
 
+/// <summary>How refine divides the threads of this machine.</summary>
+/// <param name="Cpu">On the CPU.</param>
+/// <param name="AllGpus">With all GPUs that can be used; null without any.</param>
+internal sealed record RefineReport(ThreadShare Cpu, ThreadShare? AllGpus);
+
 /// <summary>The machine and the libraries in use.</summary>
 internal sealed record DoctorReport(
     string ProgramVersion,
@@ -29,6 +35,7 @@ internal sealed record DoctorReport(
     string? Quota,
     long MemoryBytes,
     NativeCoreReport? NativeCore,
+    RefineReport Refine,
     string? Skia,
     CudaReport Cuda,
     IReadOnlyList<Problem> Problems)
@@ -55,6 +62,7 @@ internal sealed record DoctorReport(
             problems.Add(new(false, "The processor has no AVX-512;", "computing works with AVX2, but is slower."));
         }
 
+        int gpus = cuda.Problem is null ? cuda.Devices.Count(device => device.Problem is null) : 0;
         return new DoctorReport(
             Model.ProgramVersion.Current,
             Environment.Version.ToString(),
@@ -66,6 +74,7 @@ internal sealed record DoctorReport(
             ContainerQuota(),
             GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
             core,
+            new RefineReport(ThreadShare.Of(0, 0), gpus > 0 ? ThreadShare.Of(0, gpus) : null),
             skia,
             cuda,
             problems);

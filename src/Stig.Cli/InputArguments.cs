@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Stig.Model.Imaging;
 using Stig.Model.Refinement;
 
 namespace Stig.Cli;
@@ -35,13 +36,21 @@ internal sealed class InputArguments
         command.Validators.Add(Validate);
     }
 
+    /// <summary>The inputs that the command line names.</summary>
+    /// <exception cref="ImageDataException">They stand on a standard input that is closed.</exception>
     public InputOptions Of(ParseResult parsed, string outputFolder, RefineCodec codec)
     {
         string[] paths = parsed.GetValue(Paths) ?? [];
+        string? list = parsed.GetValue(List) ?? (paths.Contains("-") ? "-" : null);
+        if (list == "-" && !StandardStream.IsOpen(StandardStream.Input))
+        {
+            throw new ImageDataException("No images: their names are to come from standard input, which is closed. Open it, or name images.");
+        }
+
         return new InputOptions
         {
             Paths = [.. paths.Where(path => path != "-")],
-            ListFile = parsed.GetValue(List) ?? (paths.Contains("-") ? "-" : null),
+            ListFile = list,
             ZeroTerminated = parsed.GetValue(Zero),
             Tar = parsed.GetValue(Tar),
             OutputFolder = outputFolder,

@@ -20,10 +20,11 @@ internal enum ProgressKind
 
 /// <summary>What a machine is told of a job.</summary>
 /// <param name="Event">"progress" or "summary".</param>
-/// <param name="Refined">Outputs made.</param>
-/// <param name="Skipped">Outputs that were there.</param>
-/// <param name="Failed">Inputs without output.</param>
+/// <param name="Done">Inputs that are done with: images, or tar files.</param>
 /// <param name="Total">Inputs of this run; null while they are not counted.</param>
+/// <param name="Refined">Images refined.</param>
+/// <param name="Skipped">Inputs whose output was there.</param>
+/// <param name="Failed">Images without output, and tar files that failed as a whole.</param>
 /// <param name="Foreign">Files that are no images by their extensions.</param>
 /// <param name="Seconds">Time since the start.</param>
 /// <param name="ImagesPerSecond">Outputs made in a second, the mean since the start.</param>
@@ -35,26 +36,37 @@ internal enum ProgressKind
 /// <param name="Limit">The stage with the least spare time.</param>
 /// <param name="Causes">How many failed of each cause.</param>
 internal sealed record JobEvent(
-    string Event, long Refined, long Skipped, long Failed, long? Total, long Foreign, double Seconds, double ImagesPerSecond,
+    string Event, long Done, long? Total, long Refined, long Skipped, long Failed, long Foreign, double Seconds, double ImagesPerSecond,
     double? SecondsLeft, double DeviceBusy, double DecodeBusy, double EncodeBusy, double ListBusy, string Limit,
     IReadOnlyDictionary<string, long> Causes);
 
+/// <summary>What a machine is told of a dry run: how many inputs, images or tar files, would have which fate.</summary>
+/// <param name="Event">"preview".</param>
+/// <param name="Refine">Those that would be refined.</param>
+/// <param name="Skip">Those whose output is there.</param>
+/// <param name="Fail">Those that cannot be refined.</param>
+/// <param name="Foreign">Files that are no images by their extensions.</param>
+internal sealed record PreviewEvent(string Event, long Refine, long Skip, long Fail, long Foreign);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(JobEvent))]
+[JsonSerializable(typeof(PreviewEvent))]
 internal sealed partial class JobJson : JsonSerializerContext;
 
 /// <summary>Puts the progress and the outcome of a job into words, or JSON.</summary>
-internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, long? total, long foreign)
+internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, long? total, long foreign, bool tar)
 {
-    private double Rate => progress.Refined / Math.Max(progress.Load.Seconds, 1e-3);
+    private double Seconds => Math.Max(progress.Load.Seconds, 1e-3);
+
+    private double Rate => progress.Refined / Seconds;
 
     private TimeSpan? Left
     {
         get
         {
             // What was skipped took no time worth mentioning.
-            long left = (total ?? 0) - progress.Done;
-            return total is null || Rate <= 0 ? null : TimeSpan.FromSeconds(Math.Max(0, left) / Rate);
+            double left = Math.Max(0, (total ?? 0) - progress.Done), rate = (progress.Done - progress.Skipped) / Seconds;
+            return total is null || rate <= 0 ? null : TimeSpan.FromSeconds(left / rate);
         }
     }
 
@@ -68,7 +80,7 @@ internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, l
             string skipped = progress.Skipped > 0 ? $", {progress.Skipped} skipped" : "";
             string failed = progress.Failed > 0 ? $", {progress.Failed} failed" : "";
             return string.Create(CultureInfo.InvariantCulture,
-                $"{progress.Done}{of} images{skipped}{failed}, {Rate:F1} img/s, device {100 * progress.Load.Device:F0} %");
+                $"{progress.Done}{of} {Inputs(tar)}{skipped}{failed}, {Rate:F1} img/s, device {100 * progress.Load.Device:F0} %");
         }
     }
 
@@ -76,24 +88,38 @@ internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, l
     {
         PipelineLoad load = progress.Load;
         terminal.Line(JsonSerializer.Serialize(
-            new JobEvent(name, progress.Refined, progress.Skipped, progress.Failed, total, foreign, Math.Round(load.Seconds, 2),
+            new JobEvent(name, progress.Done, total, progress.Refined, progress.Skipped, progress.Failed, foreign, Math.Round(load.Seconds, 2),
                 Math.Round(Rate, 2), Left is TimeSpan left ? Math.Round(left.TotalSeconds, 1) : null,
                 Math.Round(load.Device, 3), Math.Round(load.Decode, 3), Math.Round(load.Encode, 3), Math.Round(load.List, 3),
                 Name(load.Limit), progress.Causes.ToDictionary(cause => Name(cause.Key), cause => cause.Value)),
             JobJson.Default.JobEvent));
     }
 
+    /// <summary>What was done, in a line.</summary>
+    public string Outcome(string folder)
+    {
+        string what = tar
+            ? $"{progress.Refined} images of {progress.Done - progress.Skipped} tar files"
+            : $"{progress.Refined} of {progress.Done} images";
+        string there = progress.Skipped > 0 ? $" {progress.Skipped}{(tar ? " tar files" : "")} were there already." : "";
+        string rest = foreign > 0 ? $" {foreign} other files were left alone." : "";
+        return $"Refined {what} into {folder} in {Duration.Text(TimeSpan.FromSeconds(progress.Load.Seconds))}.{there}{rest}";
+    }
+
     public void WriteSummary(string folder)
     {
         PipelineLoad load = progress.Load;
-        string there = progress.Skipped > 0 ? $" {progress.Skipped} were there already." : "";
-        string rest = foreign > 0 ? $" {foreign} other files were left alone." : "";
-        terminal.Line($"Refined {progress.Refined} of {progress.Done} images into {folder} in "
-            + $"{Duration.Text(TimeSpan.FromSeconds(load.Seconds))}.{there}{rest}");
+        terminal.Line(Outcome(folder));
         if (progress.Failed > 0)
         {
             terminal.Line($"Failed: {string.Join(", ", progress.Causes.Where(cause => cause.Value > 0).OrderByDescending(cause => cause.Value)
                 .Select(cause => $"{cause.Value} {Name(cause.Key)}"))}.");
+        }
+
+        if (progress.FailedBefore > 0)
+        {
+            terminal.Line($"{progress.FailedBefore} images are missing in tar files that were there already: they failed when these were made. "
+                + "--existing overwrite makes them again.");
         }
 
         if (progress.FellBack > 0)
@@ -108,6 +134,9 @@ internal sealed class JobReport(Terminal terminal, RefineJobProgress progress, l
                 + $"{100 * load.List:F0} %. {Rate:F1} images/s; the limit was {Words(load.Limit)}."));
         }
     }
+
+    /// <summary>What inputs are called.</summary>
+    public static string Inputs(bool tar) => tar ? "tar files" : "images";
 
     private static string Name<T>(T value) where T : struct, Enum => JsonNamingPolicy.KebabCaseLower.ConvertName(value.ToString());
 

@@ -29,21 +29,22 @@ public static class StigProgram
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(terminal);
         ParseResult parsed = Root(terminal).Parse(arguments);
-        if (parsed.Action is ParseErrorAction)
+        if (Mistake(parsed) is string mistake)
         {
             string command = string.Join(' ', CommandPath(parsed.CommandResult));
-            terminal.Error($"{parsed.Errors[0].Message} See `{command} --help`.");
+            terminal.Error($"{mistake} See `{command} --help`.");
             return ExitCode.Usage;
         }
 
         try
         {
-            return parsed.Invoke(new InvocationConfiguration
+            int code = parsed.Invoke(new InvocationConfiguration
             {
                 Output = terminal.Output,
                 EnableDefaultExceptionHandler = false,
                 ProcessTerminationTimeout = null,
             });
+            return terminal.OutputProblem is string problem ? Untold(terminal, problem, code) : code;
         }
         catch (Exception error)
         {
@@ -56,6 +57,51 @@ public static class StigProgram
 
             return failure.Code;
         }
+    }
+
+    // What is wrong with the command line; null where nothing is. The parser takes an option that it does not know for an argument, where there
+    // may be any, and lets empty values pass.
+    private static string? Mistake(ParseResult parsed)
+    {
+        if (parsed.Action is ParseErrorAction)
+        {
+            return parsed.Errors[0].Message;
+        }
+
+        if (parsed.Action != parsed.CommandResult.Command.Action)
+        {
+            return null;
+        }
+
+        SymbolResult[] given = [.. parsed.CommandResult.Children];
+        string? empty = given.Where(result => result.Tokens.Any(token => token.Value.Length == 0) && !MayBeEmpty(result))
+            .Select(NameOf).FirstOrDefault();
+        if (empty is not null)
+        {
+            return $"{empty} is empty. Give a value.";
+        }
+
+        int literal = parsed.Tokens.SkipWhile(token => token.Type != TokenType.DoubleDash).Count(token => token.Type == TokenType.Argument);
+        string? unknown = given.OfType<ArgumentResult>().SelectMany(result => result.Tokens).SkipLast(literal)
+            .Select(token => token.Value).FirstOrDefault(value => value.Length > 1 && value[0] == '-');
+        return unknown is null ? null : $"There is no option {unknown.Split('=')[0]}; a file of that name is ./{unknown}.";
+    }
+
+    private static bool MayBeEmpty(SymbolResult result) =>
+        result is OptionResult { Option: { HasDefaultValue: true } option } && option.GetDefaultValue() is "";
+
+    private static string NameOf(SymbolResult result) => result switch
+    {
+        OptionResult option => option.Option.Name,
+        ArgumentResult argument => argument.Argument.Name,
+        _ => "",
+    };
+
+    // The work itself has gone on to its end.
+    private static int Untold(Terminal terminal, string problem, int code)
+    {
+        terminal.Error(string.Join(' ', $"Standard output cannot be written: {problem}. Redirect it elsewhere.", terminal.Done).TrimEnd());
+        return code is ExitCode.Success or ExitCode.NothingToDo ? ExitCode.Output : code;
     }
 
     private static RootCommand Root(Terminal terminal)

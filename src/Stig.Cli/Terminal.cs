@@ -6,7 +6,7 @@ namespace Stig.Cli;
 
 /// <summary>
 /// Where the program writes. Results and progress go to the output, warnings and errors to the error stream. On a terminal progress is a
-/// bar; elsewhere it is a plain line every few seconds.
+/// bar; elsewhere it is a plain line every few seconds. A stream that cannot be written costs no work: what should go there is dropped.
 /// </summary>
 public sealed class Terminal
 {
@@ -14,36 +14,60 @@ public sealed class Terminal
 
     private readonly TextWriter output;
     private readonly TextWriter error;
+    private readonly LossyWriter guard;
     private readonly bool interactive;
+    private readonly bool errorsOnly;
     private readonly Lock gate = new();
     private IAnsiConsole? live;
 
     /// <summary>Writes to the given streams, plainly.</summary>
     public Terminal(TextWriter output, TextWriter error)
-        : this(output, error, interactive: false)
+        : this(new LossyWriter(output), new LossyWriter(error), interactive: false, errorsOnly: false)
     {
     }
 
-    private Terminal(TextWriter output, TextWriter error, bool interactive)
+    private Terminal(LossyWriter output, LossyWriter error, bool interactive, bool errorsOnly)
     {
+        guard = output;
         this.output = TextWriter.Synchronized(output);
         this.error = TextWriter.Synchronized(error);
-        this.interactive = interactive;
+        (this.interactive, this.errorsOnly) = (interactive, errorsOnly);
     }
 
     /// <summary>The results' stream.</summary>
     public TextWriter Output => output;
 
-    /// <summary>The stream of the process, with a progress bar if it is a terminal.</summary>
-    public static Terminal OfProcess() =>
-        new(Console.Out, Console.Error,
-            !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb"));
+    /// <summary>Why something could not be written to <see cref="Output"/>; null while all was.</summary>
+    public string? OutputProblem => guard.Problem;
+
+    /// <summary>What has been done, for a user who could not be told on the output.</summary>
+    public string? Done { get; set; }
+
+    /// <summary>The streams of the process, with a progress bar if the output is a terminal.</summary>
+    public static Terminal OfProcess()
+    {
+        bool hasOutput = StandardStream.IsOpen(StandardStream.Output);
+        return new Terminal(
+            new LossyWriter(hasOutput ? Console.Out : null),
+            new LossyWriter(StandardStream.IsOpen(StandardStream.Error) ? Console.Error : null),
+            hasOutput && !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb"),
+            errorsOnly: false);
+    }
+
+    /// <summary>The same for a user who wants to see errors only.</summary>
+    public Terminal Quiet() => new(new LossyWriter(TextWriter.Null), new LossyWriter(error), interactive: false, errorsOnly: true);
 
     /// <summary>Writes a line of results.</summary>
     public void Line(string text = "") => output.WriteLine(text);
 
     /// <summary>Writes a warning.</summary>
-    public void Warn(string text) => Complain($"stig: warning: {text}");
+    public void Warn(string text)
+    {
+        if (!errorsOnly)
+        {
+            Complain($"stig: warning: {text}");
+        }
+    }
 
     /// <summary>Writes an error.</summary>
     public void Error(string text) => Complain($"stig: {text}");

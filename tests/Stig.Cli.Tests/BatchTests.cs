@@ -5,6 +5,7 @@ using System.IO.Hashing;
 using System.Text;
 using System.Text.Json;
 using Stig.Model.Imaging;
+using Stig.Model.Refinement;
 using Stig.Tests;
 
 namespace Stig.Cli.Tests;
@@ -114,6 +115,33 @@ public sealed class BatchTests(Workspace workspace)
         CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--quiet", Path.Combine(In, "bad.png")).AssertFails(ExitCode.Data, "bad.png");
     }
 
+    // Outputs that exist are some failures among inputs that can be used, also where they are all.
+    [Fact]
+    public void Outputs_that_must_not_exist_are_some_failures()
+    {
+        WriteInputs(3);
+        string[] arguments = ["refine", "--model", workspace.FilterModel, "--out", Out, "--existing", "fail", In];
+        Assert.Equal(ExitCode.Success, CliRun.Of(arguments).Code);
+
+        CliRun again = CliRun.Of(arguments);
+
+        Assert.Equal((ExitCode.SomeFailed, 3), (again.Code, again.ErrorLines.Length));
+        Assert.Contains("Failed: 3 exists.", again.Output, StringComparison.Ordinal);
+    }
+
+    // The filter is resampled for these sizes, which is worth a warning otherwise.
+    [Fact]
+    public void Quiet_runs_show_errors_only()
+    {
+        WriteInputs(3);
+        string[] arguments = ["refine", "--model", workspace.FilterModel, "--out", Out, In];
+        Assert.Equal(new CliRun(ExitCode.Success, "", ""), CliRun.Of([.. arguments, "--quiet", "--dry-run"]));
+        Assert.Equal(new CliRun(ExitCode.Success, "", ""), CliRun.Of([.. arguments, "--quiet"]));
+        Assert.Equal(new CliRun(ExitCode.NothingToDo, "", ""), CliRun.Of([.. arguments, "--quiet", "--progress", "json"]));
+
+        Assert.Contains("warning", CliRun.Of([.. arguments, "--existing", "overwrite"]).Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_dry_run_counts_and_writes_nothing()
     {
@@ -125,6 +153,8 @@ public sealed class BatchTests(Workspace workspace)
         Assert.Equal((ExitCode.Success, ""), (run.Code, run.Error));
         Assert.Contains("Would refine 5 images", run.Output, StringComparison.Ordinal);
         Assert.Contains("1 other files", run.Output, StringComparison.Ordinal);
+        CliRun json = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--dry-run", "--progress", "json", In);
+        Assert.Equal("""{"event":"preview","refine":5,"skip":0,"fail":0,"foreign":1}""" + Environment.NewLine, json.Output);
         Assert.False(Directory.Exists(Out));
     }
 
@@ -137,7 +167,7 @@ public sealed class BatchTests(Workspace workspace)
         foreach (string[] dry in (string[][])[["--dry-run"], []])
         {
             CliRun run = CliRun.Of([.. arguments, .. dry, In]);
-            Assert.Equal(ExitCode.Data, run.Code);
+            Assert.Equal(ExitCode.SomeFailed, run.Code);
             Assert.Equal(2, run.ErrorLines.Length);
             Assert.All(run.ErrorLines, line => Assert.Contains("there is an output", line, StringComparison.Ordinal));
         }
@@ -166,7 +196,7 @@ public sealed class BatchTests(Workspace workspace)
             File.WriteAllBytes(Path.Combine(In, $"{i}.png"), [.. png[..33], .. length, .. chunk, .. check, .. png[33..]]);
         }
 
-        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--format", "jpeg", "--quiet", In);
+        CliRun run = CliRun.Of("refine", "--model", workspace.FilterModel, "--out", Out, "--format", "jpeg", "--progress", "none", In);
 
         Assert.Equal(ExitCode.Success, run.Code);
         Assert.Contains("XMP metadata have 70", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
@@ -238,6 +268,23 @@ public sealed class BatchTests(Workspace workspace)
         CliRun run = CliRun.Of(["refine", "--model", workspace.FilterModel, "--out", Out, .. options, In]);
         run.AssertFails(ExitCode.Usage, options[0]);
         Assert.False(Directory.Exists(Out));
+    }
+
+    [Theory]
+    [InlineData("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_STEP=0",
+        "SLURM_ARRAY_TASK_STEP is \"0\"; it must be a whole number of at least 1.")]
+    [InlineData("SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=3 SLURM_ARRAY_TASK_MIN=x",
+        "SLURM_ARRAY_TASK_MIN is \"x\"; it must be a whole number of at least 0.")]
+    [InlineData("SLURM_ARRAY_TASK_ID=x SLURM_ARRAY_TASK_COUNT=y", "SLURM_ARRAY_TASK_ID is \"x\";")]
+    [InlineData("JOB_COMPLETION_INDEX=1", "STIG_SHARD_COUNT is not set;")]
+    [InlineData("OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=0", "OMPI_COMM_WORLD_SIZE is \"0\";")]
+    public void The_variable_that_is_wrong_is_named(string variables, string problem)
+    {
+        Dictionary<string, string> environment = variables.Split(' ').Select(entry => entry.Split('='))
+            .ToDictionary(entry => entry[0], entry => entry[1]);
+        Assert.Null(Shard.OfScheduler(environment.GetValueOrDefault, out string said));
+        Assert.StartsWith(problem, said, StringComparison.Ordinal);
+        Assert.EndsWith("Set it, or give --shard i/n.", said, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -53,7 +53,7 @@ public sealed class FailureTests(Workspace workspace)
         Assert.Equal(damaged.Length, run.ErrorLines.Length);
         Assert.All(damaged, path => Assert.Single(run.ErrorLines, line => line.StartsWith($"stig: {path}: ", StringComparison.Ordinal)));
         Assert.Equal(["good-0.png", "good-1.png"], Directory.GetFiles(output, "*.png").Select(Path.GetFileName).Order());
-        Assert.Contains("Refined 2 of 6 images", run.Output, StringComparison.Ordinal);
+        Assert.Contains("Refined 2 of 5 images", run.Output, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -66,9 +66,8 @@ public sealed class FailureTests(Workspace workspace)
         CliRun run = CliRun.Of("train", "--real", workspace.Real, "--fake", input, "--out", output, "--preset", "filter", "--size", "32");
 
         Assert.Equal(ExitCode.Success, run.Code);
-        string[] undecodable = [.. damaged.Where(path => !path.EndsWith("tiny.png", StringComparison.Ordinal))];
-        Assert.Equal(undecodable.Length, run.ErrorLines.Length);
-        Assert.All(undecodable,
+        Assert.Equal(damaged.Length, run.ErrorLines.Length);
+        Assert.All(damaged,
             path => Assert.Single(run.ErrorLines, line => line.Contains($"skipped {path}: ", StringComparison.Ordinal)));
         Assert.True(File.Exists(Path.Combine(output, "last.safetensors")));
     }
@@ -283,9 +282,8 @@ public sealed class FailureTests(Workspace workspace)
             File.WriteAllBytes(Path.Combine(input, name), content);
         }
 
-        ImageCodec.Save(Path.Combine(input, "tiny.png"), new RgbImage(1, 1, [1, 2, 3]));
         string folderOfInput = input;
-        return [.. damaged.Select(item => item.Name).Append("tiny.png").Select(name => Path.Combine(folderOfInput, name))];
+        return [.. damaged.Select(item => item.Name).Select(name => Path.Combine(folderOfInput, name))];
     }
 
     private static Dictionary<string, string> MetadataOf(string path)

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Stig.Model.Checkpoints;
+using Stig.Model.Refinement;
 using Stig.Tests;
 
 namespace Stig.Cli.Tests;
@@ -52,6 +53,10 @@ public sealed class ReportTests(Workspace workspace)
         Assert.True(File.Exists(core.GetProperty("path").GetString()));
         Assert.StartsWith("2.6", core.GetProperty("one_dnn_version").GetString(), StringComparison.Ordinal);
         Assert.DoesNotContain(report.GetProperty("problems").EnumerateArray(), problem => problem.GetProperty("needed").GetBoolean());
+        JsonElement threads = report.GetProperty("refine").GetProperty("cpu");
+        (int compute, int codec) = (threads.GetProperty("compute").GetInt32(), threads.GetProperty("codec").GetInt32());
+        Assert.Equal(ThreadShare.Of(0, 0), new ThreadShare(compute, codec));
+        Assert.Contains($"{compute} threads compute, {codec} decode and encode", text.Output, StringComparison.Ordinal);
         Assert.Contains("All that is needed is there.", text.Output, StringComparison.Ordinal);
         Assert.Contains(core.GetProperty("path").GetString()!, text.Output, StringComparison.Ordinal);
     }

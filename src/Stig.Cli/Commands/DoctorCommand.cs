@@ -67,13 +67,10 @@ internal static class DoctorCommand
         }
     }
 
-    // How refine divides threads, on the CPU and, where there are GPUs, with all of them.
-    private static string Division(DoctorReport report)
+    private static string Division(RefineReport refine)
     {
-        int gpus = report.Cuda.Problem is null ? report.Cuda.Devices.Count(device => device.Problem is null) : 0;
-        ThreadShare cpu = ThreadShare.Of(0, 0), gpu = ThreadShare.Of(0, gpus);
-        string text = $"{cpu.Compute} threads compute, {cpu.Codec} decode and encode";
-        return gpus > 0 ? $"{text}; with cuda:all {gpu.Compute} feed GPUs, {gpu.Codec} decode and encode" : text;
+        string text = $"{refine.Cpu.Compute} threads compute, {refine.Cpu.Codec} decode and encode";
+        return refine.AllGpus is ThreadShare gpus ? $"{text}; with cuda:all {gpus.Compute} feed GPUs, {gpus.Codec} decode and encode" : text;
     }
 
     private static string Memory(long? free) => free is long bytes ? $"{bytes >> 20} MiB free of " : "";
@@ -92,7 +89,7 @@ internal static class DoctorCommand
             ("native core", core is null ? "missing" : $"{core.Path} (version {core.Version}, level {core.Level})"),
             ("oneDNN", core is null ? "unknown" : $"{core.OneDnnVersion}, code for {core.OneDnnInstructionSet}"),
             ("threads", core is null ? "unknown" : $"{core.Threads}"),
-            ("refine", Division(report)),
+            ("refine", Division(report.Refine)),
             ("Skia", report.Skia ?? "missing"),
             .. CudaFacts(report.Cuda),
         ];

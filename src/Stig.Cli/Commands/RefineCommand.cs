@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using Stig.Interop;
 using Stig.Model.Execution;
 using Stig.Model.Imaging;
@@ -10,6 +11,9 @@ namespace Stig.Cli.Commands;
 /// <summary><c>stig refine</c>: refines image files with a model.</summary>
 internal static class RefineCommand
 {
+    // More images than a GPU gains anything by; a batch of 256 x 256 pixels is cut off by the memory for decoded images before that.
+    private const int MaxBatch = 4096;
+
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250), JsonInterval = TimeSpan.FromSeconds(1);
 
     private static readonly EncodeOptions Default = new();
@@ -30,24 +34,16 @@ internal static class RefineCommand
             "Format of the outputs; same: that of the input (JPEG loses some of the refinement).");
         Option<FitPolicy> fit = CommonOptions.Choice<FitPolicy>("--fit",
             "Sizes that the model does not take: pad by reflection and crop back, resize, or reject.");
-        Option<int> pngLevel = CommonOptions.NotNegative(Number("--png-level", "PNG's compression, 0 to 9.", Default.PngLevel));
+        Option<int> pngLevel = CommonOptions.Between(Number("--png-level", "PNG's compression, 0 to 9.", Default.PngLevel), 0, 9);
         Option<PngFilter> pngFilter = CommonOptions.Choice<PngFilter>("--png-filter", "PNG's prediction.");
-        Option<int> quality = CommonOptions.Positive(Number("--quality", "Quality of JPEG, 1 to 100.", Default.Quality));
+        Option<int> quality = CommonOptions.Between(Number("--quality", "Quality of JPEG, 1 to 100.", Default.Quality), 1, 100);
         Option<MetadataPolicy> metadata = CommonOptions.Choice<MetadataPolicy>("--metadata",
             "keep: colour profile, EXIF and XMP. safe: camera, times, artist, copyright; no place, owner or serial. none: the profile only.");
-        Option<int> batch = CommonOptions.Positive(new Option<int>("--batch")
-        {
-            Description = "Images of equal size that are refined together; never changes a result.",
-            HelpName = "N",
-            DefaultValueFactory = _ => 4,
-        });
+        Option<int> batch = CommonOptions.Between(
+            Number("--batch", $"Images of equal size that are refined together, at most {MaxBatch}; never changes a result.", 4), 1, MaxBatch);
         Option<bool> noStamp = new("--no-stamp") { Description = "Do not note this program's version and the model in outputs." };
-        Option<long> maxPixels = CommonOptions.Positive(new Option<long>("--max-pixels")
-        {
-            Description = "Refuse images that declare more pixels; at most 2^28.",
-            HelpName = "N",
-            DefaultValueFactory = _ => new RefineCodec().MaxPixels,
-        });
+        Option<long> maxPixels = CommonOptions.Between(
+            Number("--max-pixels", "Refuse images that declare more pixels; at most 2^28.", new RefineCodec().MaxPixels), 1, ImageCodec.MaxPixels);
         Option<ExistingOutputs> existing = CommonOptions.Choice<ExistingOutputs>("--existing",
             "Outputs that exist. resume: keep those that the manifest vouches for; skip: keep all; overwrite: keep none; fail: fail.");
         Option<bool> durable = new("--durable")
@@ -66,7 +62,7 @@ internal static class RefineCommand
         });
         Option<ProgressKind> progress = CommonOptions.Choice<ProgressKind>("--progress",
             "auto: a bar on a terminal, elsewhere lines. json: an object a second and at the end. none.");
-        Option<bool> quiet = new("--quiet") { Description = "Show neither progress nor summary; errors remain." };
+        Option<bool> quiet = new("--quiet") { Description = "Show errors only: no progress, no summary, no warnings." };
         Option<bool> dryRun = new("--dry-run") { Description = "Say what would be done; read no image and write nothing." };
         Option<string> device = CommonOptions.Device();
         Option<PrecisionChoice> precision = CommonOptions.Precision();
@@ -74,7 +70,7 @@ internal static class RefineCommand
         {
             Description = "On a GPU: show a profiler every node by its name, instead of replaying them all at once. Slower.",
         };
-        Option<int> threads = CommonOptions.Threads();
+        Option<int> threads = CommonOptions.Threads("Threads, divided between decoding, computing and encoding");
         StigCommand command = new("refine", "Refine images with a trained model: one output for each input, under its own name.",
             "stig refine --model run/best.safetensors --out refined generated",
             "stig refine --model run/best.safetensors --out refined a.png b.jpg",
@@ -87,10 +83,11 @@ internal static class RefineCommand
         command.SetAction(parsed =>
         {
             IReadOnlyList<string> devices = Device.ResolveAll(parsed.GetRequiredValue(device), DevicePurpose.Refinement, out string reason);
-            ProgressKind kind = parsed.GetValue(quiet) ? ProgressKind.None : parsed.GetValue(progress);
+            ProgressKind kind = parsed.GetValue(progress);
+            Terminal screen = parsed.GetValue(quiet) ? terminal.Quiet() : terminal;
             if (reason.Length > 0 && kind == ProgressKind.Auto)
             {
-                terminal.Line($"Device {devices[0]}: {reason}");
+                screen.Line($"Device {devices[0]}: {reason}");
             }
 
             int gpus = devices.Count(name => name != "cpu");
@@ -100,8 +97,14 @@ internal static class RefineCommand
             {
                 Format = parsed.GetValue(format),
                 Stamp = !parsed.GetValue(noStamp),
-                MaxPixels = Math.Min(parsed.GetValue(maxPixels), ImageCodec.MaxPixels),
-                Encoding = EncodingOf(parsed.GetValue(pngLevel), parsed.GetValue(pngFilter), parsed.GetValue(quality), parsed.GetValue(metadata)),
+                MaxPixels = parsed.GetValue(maxPixels),
+                Encoding = Default with
+                {
+                    PngLevel = parsed.GetValue(pngLevel),
+                    PngFilter = parsed.GetValue(pngFilter),
+                    Quality = parsed.GetValue(quality),
+                    Metadata = parsed.GetValue(metadata),
+                },
             };
             RefineJobOptions options = new()
             {
@@ -114,7 +117,7 @@ internal static class RefineCommand
                 Warn = terminal.Warn,
                 Pipeline = new RefinePipelineOptions { Codec = codec, CodecThreads = share.Codec },
             };
-            using var interruption = new Interruption(terminal);
+            using var interruption = new Interruption(screen);
             InputListing listing = InputListing.OpenAsync(inputs.Of(parsed, options.OutputFolder, codec), interruption.Token)
                 .GetAwaiter().GetResult();
             using var refiners = new RefinerSet(devices, parsed.GetRequiredValue(model), new RefinerOptions
@@ -123,17 +126,17 @@ internal static class RefineCommand
                 Profile = parsed.GetValue(profile),
                 OutputRange = parsed.GetValue(range),
                 Batch = parsed.GetValue(batch),
-                Warn = terminal.Warn,
+                Warn = screen.Warn,
             });
             ModelArchitecture architecture = refiners.All[0].Model.Architecture;
             codec = codec with { Fit = new ImageFit(parsed.GetValue(fit), architecture.Size, architecture.SizeMultiple) };
             options = options with { Pipeline = options.Pipeline with { Codec = codec } };
             if (parsed.GetValue(dryRun))
             {
-                return Preview(terminal, refiners.All[0], listing, options, interruption.Token);
+                return Preview(screen, refiners.All[0], listing, options, kind, interruption.Token);
             }
 
-            return Run(terminal, refiners.All, listing, options, kind, summary: !parsed.GetValue(quiet), interruption.Token);
+            return Run(screen, refiners.All, listing, options, kind, summary: true, interruption.Token);
         });
         return command;
     }
@@ -144,17 +147,17 @@ internal static class RefineCommand
         Terminal terminal, IReadOnlyList<IImageRefiner> refiners, InputListing listing, RefineJobOptions options, ProgressKind kind,
         bool summary, CancellationToken cancellation)
     {
-        // Nothing is made where there is nothing to refine.
+        // Nothing is made where there is nothing to refine. A source that does not heed the token, as a terminal, is left to itself.
         IAsyncEnumerator<InputFile> source = listing.ListAsync(cancellation).GetAsyncEnumerator(CancellationToken.None);
-        if (!Wait(source.MoveNextAsync().AsTask()))
+        if (!source.MoveNextAsync().AsTask().WaitAsync(cancellation).GetAwaiter().GetResult())
         {
-            throw new ImageDataException(NoImages(listing));
+            throw new ImageDataException(NoInputs(listing, options));
         }
 
         using RefineJob job = RefineJob.Open(refiners, options);
         using var counting = new CancellationTokenSource();
         Task<long?> total = CountAsync(listing, options.Shard, counting.Token);
-        JobReport Report() => new(terminal, job.Progress, total.IsCompletedSuccessfully ? total.Result : null, listing.Foreign);
+        JobReport Report() => new(terminal, job.Progress, total.IsCompletedSuccessfully ? total.Result : null, listing.Foreign, options.Tar);
         try
         {
             Task run = Task.Run(() => ConsumeAsync(terminal, job.RunAsync(Rest(source), cancellation)), CancellationToken.None);
@@ -189,13 +192,15 @@ internal static class RefineCommand
         finally
         {
             // Also when the run ends by an error: what is done is kept.
+            JobReport end = Report();
+            terminal.Done = end.Outcome(options.OutputFolder);
             if (summary && kind == ProgressKind.Json)
             {
-                Report().WriteJson("summary");
+                end.WriteJson("summary");
             }
             else if (summary)
             {
-                Report().WriteSummary(options.OutputFolder);
+                end.WriteSummary(options.OutputFolder);
             }
 
             counting.Cancel();
@@ -209,24 +214,26 @@ internal static class RefineCommand
         RefineJobProgress end = job.Progress;
         if (job.FailedTooOften)
         {
-            terminal.Error($"Ended: {end.Failed} images failed, more than --max-failures {options.MaxFailures}. "
-                + $"See {job.ManifestPath}; the same command goes on from here.");
+            terminal.Error($"Ended after {end.Done} {JobReport.Inputs(options.Tar)}: {end.Failed} failed, more than --max-failures "
+                + $"{options.MaxFailures}. See {job.ManifestPath}; the same command goes on from here.");
             return ExitCode.SomeFailed;
         }
 
         if (cancellation.IsCancellationRequested)
         {
-            terminal.Warn($"interrupted after {end.Done} images; the same command goes on from here");
+            terminal.Warn($"interrupted after {end.Done} {JobReport.Inputs(options.Tar)}; the same command goes on from here");
             return ExitCode.Interrupted;
         }
 
-        return CodeOf(end.Refined, end.Skipped, end.Failed);
+        return CodeOf(end.Done, end.Refined, end.Skipped, end.Failed, end.Causes.GetValueOrDefault(RefineCause.Exists), end.FailedBefore);
     }
 
-    private static int CodeOf(long refined, long skipped, long failed) =>
-        failed > 0 ? refined + skipped > 0 ? ExitCode.SomeFailed : ExitCode.Data
-        : refined > 0 ? ExitCode.Success
-        : ExitCode.NothingToDo;
+    // An output that exists says nothing against its input.
+    private static int CodeOf(long done, long refined, long skipped, long failed, long existed, long failedBefore = 0) =>
+        failed > 0 && refined + skipped + existed == 0 ? ExitCode.Data
+        : failed + failedBefore > 0 ? ExitCode.SomeFailed
+        : done == skipped ? ExitCode.NothingToDo
+        : ExitCode.Success;
 
     private static async Task ConsumeAsync(Terminal terminal, IAsyncEnumerable<ManifestEntry> entries)
     {
@@ -249,7 +256,8 @@ internal static class RefineCommand
     }
 
     private static int Preview(
-        Terminal terminal, IImageRefiner refiner, InputListing listing, RefineJobOptions options, CancellationToken cancellation)
+        Terminal terminal, IImageRefiner refiner, InputListing listing, RefineJobOptions options, ProgressKind kind,
+        CancellationToken cancellation)
     {
         Dictionary<RefineStatus, long> counts = new()
         {
@@ -257,6 +265,7 @@ internal static class RefineCommand
             [RefineStatus.Skipped] = 0,
             [RefineStatus.Failed] = 0,
         };
+        long existed = 0;
         async Task Look()
         {
             await foreach ((InputFile input, RefineStatus status) in RefineJob.PreviewAsync(
@@ -265,20 +274,24 @@ internal static class RefineCommand
                 counts[status]++;
                 if (input.Problem is not null)
                 {
+                    existed += input.Problem.Cause == RefineCause.Exists ? 1 : 0;
                     terminal.Error(ImageFiles.Printable(input.Problem.Message));
                 }
             }
         }
 
-        Look().GetAwaiter().GetResult();
+        Look().WaitAsync(cancellation).GetAwaiter().GetResult();
         if (counts.Values.Sum() == 0 && options.Shard.Count == 1)
         {
-            throw new ImageDataException(NoImages(listing));
+            throw new ImageDataException(NoInputs(listing, options));
         }
 
-        terminal.Line($"Would refine {counts[RefineStatus.Refined]} images into {options.OutputFolder}; {counts[RefineStatus.Skipped]} are there "
-            + $"already, {counts[RefineStatus.Failed]} cannot be refined, {listing.Foreign} other files would be left alone.");
-        return CodeOf(counts[RefineStatus.Refined], counts[RefineStatus.Skipped], counts[RefineStatus.Failed]);
+        (long refine, long skip, long fail) = (counts[RefineStatus.Refined], counts[RefineStatus.Skipped], counts[RefineStatus.Failed]);
+        terminal.Line(kind == ProgressKind.Json
+            ? JsonSerializer.Serialize(new PreviewEvent("preview", refine, skip, fail, listing.Foreign), JobJson.Default.PreviewEvent)
+            : $"Would refine {refine} {JobReport.Inputs(options.Tar)} into {options.OutputFolder}; {skip} are there already, {fail} cannot be "
+                + $"refined, {listing.Foreign} other files would be left alone.");
+        return CodeOf(refine + skip + fail, refine, skip, fail, existed);
     }
 
     // A second look at the names, beside the run, for the time that is left; null where names cannot be read twice.
@@ -297,12 +310,7 @@ internal static class RefineCommand
         }
     }
 
-    private static EncodeOptions EncodingOf(int level, PngFilter filter, int quality, MetadataPolicy metadata) =>
-        level <= 9 && quality <= 100
-            ? Default with { PngLevel = level, PngFilter = filter, Quality = quality, Metadata = metadata }
-            : throw new UsageException(level > 9 ? $"--png-level is at most 9; it is {level}." : $"--quality is at most 100; it is {quality}.");
-
-    private static Option<int> Number(string name, string description, int value) => new(name)
+    private static Option<T> Number<T>(string name, string description, T value) => new(name)
     {
         Description = description,
         HelpName = "N",
@@ -326,10 +334,9 @@ internal static class RefineCommand
             : throw new UsageException($"--shard is i/n with i from 0 to n, or auto; it is {text}.");
     }
 
-    private static string NoImages(InputListing listing) =>
-        $"No images in {listing.Places}: looked for {string.Join(", ", listing.Extensions)}. Name another folder or other files.";
-
-    private static T Wait<T>(Task<T> task) => task.GetAwaiter().GetResult();
+    private static string NoInputs(InputListing listing, RefineJobOptions options) =>
+        $"No {JobReport.Inputs(options.Tar)} in {listing.Places}: looked for {string.Join(", ", listing.Extensions)}. "
+        + "Name another folder or other files.";
 
     // A refiner a device.
     private sealed class RefinerSet : IDisposable

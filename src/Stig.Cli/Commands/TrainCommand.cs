@@ -63,13 +63,13 @@ internal static class TrainCommand
             Description = "Passes over the smaller folder, instead of --steps. [default for official: 10]",
             HelpName = "N",
         });
-        Option<double> learningRate = new("--learning-rate")
+        Option<double> learningRate = CommonOptions.Number(new Option<double>("--learning-rate")
         {
             Description = string.Create(CultureInfo.InvariantCulture,
                 $"Learning rate. [default: {TrainingOptions.For(Preset.Default).LearningRate:0.0#####}; "
                 + $"official: {TrainingOptions.For(Preset.Official).LearningRate:0.0#####}]"),
             HelpName = "RATE",
-        };
+        });
         Option<long> seed = CommonOptions.NotNegative(new Option<long>("--seed")
         {
             Description = "Decides weights, pairing and crops.",

@@ -149,7 +149,9 @@ public sealed class InputListing
     public async Task<long> CountAsync(Shard shard, CancellationToken cancellation = default)
     {
         long count = 0;
-        await foreach (InputFile input in new InputListing(options).AllAsync(cancellation).ConfigureAwait(false))
+
+        // Beside the listing itself, whose counter of other files stays as it is.
+        await foreach (InputFile input in ((InputListing)MemberwiseClone()).ListAsync(cancellation).ConfigureAwait(false))
         {
             cancellation.ThrowIfCancellationRequested();
             count += shard.Holds(input.Name) ? 1 : 0;

@@ -51,19 +51,17 @@ public sealed record RefineJobOptions
 }
 
 /// <summary>How far a job is, and in the end what it came to.</summary>
-/// <param name="Refined">Outputs made.</param>
-/// <param name="Skipped">Outputs that were there.</param>
-/// <param name="Failed">Inputs without output.</param>
+/// <param name="Done">Inputs that are done with: images, or tar files where those are the inputs.</param>
+/// <param name="Refined">Images refined; those of tar files that are not done count until the run ends.</param>
+/// <param name="Skipped">Inputs whose output was there.</param>
+/// <param name="Failed">Images without output, and tar files that failed as a whole.</param>
 /// <param name="FellBack">Outputs computed again in float32, because the first result was not finite.</param>
 /// <param name="Pixels">Pixels refined.</param>
 /// <param name="Causes">How many failed of each cause.</param>
 /// <param name="Load">How busy the parts of the pipeline were.</param>
 public sealed record RefineJobProgress(
-    long Refined, long Skipped, long Failed, long FellBack, long Pixels, IReadOnlyDictionary<RefineCause, long> Causes, PipelineLoad Load)
+    long Done, long Refined, long Skipped, long Failed, long FellBack, long Pixels, IReadOnlyDictionary<RefineCause, long> Causes, PipelineLoad Load)
 {
-    /// <summary>Inputs that are done with.</summary>
-    public long Done => Refined + Skipped + Failed;
-
     /// <summary>Images that are missing in tar files that were there already, because they failed when these were made.</summary>
     public long FailedBefore { get; init; }
 }
@@ -82,6 +80,7 @@ public sealed class RefineJob : IDisposable
     private readonly ManifestWriter manifest;
     private readonly Lock gate = new();
     private readonly Dictionary<RefineCause, long> causes = [];
+    private long done;
     private long refined;
     private long skipped;
     private long failed;
@@ -113,7 +112,7 @@ public sealed class RefineJob : IDisposable
             lock (gate)
             {
                 return new RefineJobProgress(
-                    refined, skipped, failed, fellBack, pixels, new Dictionary<RefineCause, long>(causes), pipeline.Load)
+                    done, refined, skipped, failed, fellBack, pixels, new Dictionary<RefineCause, long>(causes), pipeline.Load)
                 {
                     FailedBefore = failedBefore,
                 };
@@ -184,6 +183,7 @@ public sealed class RefineJob : IDisposable
         ArgumentNullException.ThrowIfNull(inputs);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(drain);
         using var shards = new TarShards(output, options.Pipeline.Codec);
+        using var withdrawal = new Withdrawal(this, shards);
         IAsyncEnumerable<RefineItem> items = PlanAsync(inputs, shards, ending.Token);
         long synced = Environment.TickCount64;
         await foreach (RefineOutcome outcome in pipeline.RunAsync(items, ending.Token).ConfigureAwait(false))
@@ -192,21 +192,22 @@ public sealed class RefineJob : IDisposable
             IReadOnlyList<ManifestEntry> lines = [own], withdrawn = [];
             if (outcome.Item.Tag is not TarSlot slot)
             {
-                Count(own, 1);
+                CountInput(own);
             }
             else
             {
-                // Images count one by one as they are done, tar files only when they fail as a whole.
+                // Images count one by one as they are done; a tar file is one input, and a failure only when it fails as a whole.
                 if (slot.Member is { IsImage: true })
                 {
                     Count(own, 1);
                 }
 
+                bool wasOpen = !slot.Shard.IsClosed;
                 lines = shards.Finish(slot, outcome, own, out withdrawn);
                 Withdraw(withdrawn);
-                if (slot.Shard is { IsClosed: true, Problem: not null })
+                if (wasOpen && slot.Shard.IsClosed)
                 {
-                    Count(lines[^1], 1);
+                    CountInput(slot.Shard.Problem is null ? null : lines[^1]);
                 }
             }
 
@@ -239,7 +240,6 @@ public sealed class RefineJob : IDisposable
             }
         }
 
-        Withdraw(shards.Withdraw());
         if (options.Durable)
         {
             manifest.Sync();
@@ -277,6 +277,19 @@ public sealed class RefineJob : IDisposable
         foreach (ManifestEntry line in lines)
         {
             Count(line, -1);
+        }
+    }
+
+    // An input is done with. It counts as its line says; null: its images have counted.
+    private void CountInput(ManifestEntry? entry)
+    {
+        lock (gate)
+        {
+            done++;
+            if (entry is not null)
+            {
+                Count(entry, 1);
+            }
         }
     }
 
@@ -410,6 +423,12 @@ public sealed class RefineJob : IDisposable
             },
             Write = encoded => output.Write(input, encoded.Span),
         };
+    }
+
+    // However a run ends, images of tar files that are not done do not count: the next one does them again.
+    private sealed class Withdrawal(RefineJob job, TarShards shards) : IDisposable
+    {
+        public void Dispose() => job.Withdraw(shards.Withdraw());
     }
 
     // What is known of an input: when it had last been changed is known only when it is read.

@@ -169,7 +169,9 @@ public sealed class RefinePipeline(IReadOnlyList<IImageRefiner> devices, RefineP
             (this.devices, this.options, this.codecThreads, this.drain) = (devices, options, codecThreads, drain);
             codec = options.Codec;
             batch = devices.Max(device => device.Batch);
-            int window = options.Window > 0 ? options.Window : 4 * ((devices.Count * batch) + codecThreads);
+
+            // In floating point, where no number of devices and images overflows.
+            int window = options.Window > 0 ? options.Window : (int)Math.Min(int.MaxValue, 4.0 * (((double)devices.Count * batch) + codecThreads));
             maxAge = 4L * window;
             gulp = Math.Max(1, window / 4);
             slots = new SemaphoreSlim(window);

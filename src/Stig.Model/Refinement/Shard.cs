@@ -55,16 +55,16 @@ public readonly record struct Shard(int Index, int Count)
         ];
         foreach ((string indexName, string countName, string? firstName, string? stepName) in schedulers)
         {
-            if (variable(indexName) is not string indexText)
+            if (variable(indexName) is null)
             {
                 continue;
             }
 
-            long? index = Number(indexText), count = Number(variable(countName)), first = Optional(firstName, 0), step = Optional(stepName, 1);
-            if (index is null || count is null or < 1 || first is null || step is null or < 1)
+            string? wrong = null;
+            long index = Read(indexName, 0), count = Read(countName, 1), first = Read(firstName, 0, 0), step = Read(stepName, 1, 1);
+            if (wrong is not null)
             {
-                problem = $"{indexName} is \"{indexText}\" and {countName} is \"{variable(countName)}\"; both must be numbers. "
-                    + "Set them, or give --shard i/n.";
+                problem = wrong;
                 return null;
             }
 
@@ -78,20 +78,34 @@ public readonly record struct Shard(int Index, int Count)
 
             problem = "";
             return new Shard((int)((index - first) / step), (int)count);
+
+            // A variable's value; of one that is not set, what it stands for then, if anything. The first one that is wrong is named.
+            long Read(string? name, long least, long? otherwise = null)
+            {
+                string? text = name is null ? null : variable(name);
+                if (text is null && otherwise is long value)
+                {
+                    return value;
+                }
+
+                if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least)
+                {
+                    return number;
+                }
+
+                wrong ??= $"{name} is {(text is null ? "not set" : $"\"{text}\"")}; it must be a whole number of at least {least}. "
+                    + "Set it, or give --shard i/n.";
+                return 0;
+            }
         }
 
         problem = "--shard auto found none of SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX and OMPI_COMM_WORLD_RANK. Give --shard i/n.";
         return null;
-
-        long? Optional(string? name, long otherwise) => name is null || variable(name) is not string text ? otherwise : Number(text);
     }
 
     /// <summary>Whether an input belongs to this part.</summary>
     /// <param name="name">Its name.</param>
     public bool Holds(string name) => Count == 1 || (int)(StableHash.Of(name) % (ulong)Count) == Index;
-
-    private static long? Number(string? text) =>
-        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long value) && value <= int.MaxValue ? value : null;
 }
 
 /// <summary>A hash of names that is the same on every machine and in every version: FNV-1a over UTF-8, then the finaliser of MurmurHash3.</summary>

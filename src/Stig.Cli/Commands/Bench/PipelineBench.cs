@@ -57,7 +57,7 @@ internal static class PipelineBench
         Option<int> size = Positive("--size", "Height and width of the images in pixels.", 256);
         Option<OutputFormat> format = CommonOptions.Choice<OutputFormat>("--format", "Format of the images, in and out; same: PNG.");
         Option<int> rounds = Positive("--rounds", "Rounds, each of every measurement.", 3);
-        Option<int> threads = CommonOptions.Threads();
+        Option<int> threads = CommonOptions.Threads("Threads that decode and encode");
         Option<bool> durable = new("--durable") { Description = "Sync outputs to the disk, as refine does when asked." };
         Option<bool> json = CommonOptions.Json();
         StigCommand command = new("pipeline", "What refine costs beside the model: decoding and encoding alone, and the whole job without a model.",

@@ -40,13 +40,13 @@ internal static class QualityBench
             HelpName = "N",
             DefaultValueFactory = _ => 200,
         });
-        Option<long[]> seeds = new("--seeds")
+        Option<long[]> seeds = CommonOptions.Numbers(new Option<long[]>("--seeds")
         {
             Description = "Seeds of the default preset, a training each and fold. [default: 1 2]",
             HelpName = "N",
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => [1, 2],
-        };
+        });
         Option<string> device = CommonOptions.Device();
         Option<int> threads = CommonOptions.Threads();
         StigCommand command = new("quality", "Train, refine and judge in two folds: a table of distances from real images.",
