@@ -284,7 +284,7 @@ internal sealed class OutputFolder : IDisposable
                         File.Delete(path);
                     }
                 }
-                catch (InvalidCastException error)
+                catch (Exception error) when (error is IOException or UnauthorizedAccessException)
                 {
                     failure = error;
                 }

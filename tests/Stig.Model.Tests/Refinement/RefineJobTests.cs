@@ -229,12 +229,20 @@ public sealed class RefineJobTests : IDisposable
     public async Task A_job_begun_with_another_number_of_shards_goes_on_and_is_merged()
     {
         RefineJobOptions options = new() { OutputFolder = Out };
-        workspace.WriteInputs(8);
+        void Add(int from)
+        {
+            for (int i = from; i < from + 8; i++)
+            {
+                workspace.Write($"{i:D2}.png", BatchWorkspace.Png(i));
+            }
+        }
+
+        Add(0);
         await workspace.RunAsync([new TestRefiner()], options);
         Assert.Equal((1, 8, 0), Counts(await MergeAsync()));
-        workspace.WriteInputs(16);
+        Add(8);
         await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(0, 3) });
-        workspace.WriteInputs(24);
+        Add(16);
         for (int i = 0; i < 2; i++)
         {
             await workspace.RunAsync([new TestRefiner()], options with { Shard = new Shard(i, 2) });
@@ -714,6 +722,9 @@ public sealed class RefineJobTests : IDisposable
             deep = Path.Combine(deep, new string('d', Math.Clamp(4079 - deep.Length, 1, 200)));
         }
 
+        // Deeper, so that it is met later: that one be left does not keep others.
+        string deeper = Path.Combine(Directory.CreateDirectory(Path.Combine([Out, .. Enumerable.Repeat("s", 60)])).FullName, ".stig-all-00000000-2.tmp");
+        File.WriteAllText(deeper, "half");
         Directory.CreateDirectory(deep);
         void Within(string command) => Assert.Equal(0, Shell($"cd '{deep}' && {command}"));
         Within("touch .stig-all-00000000-1.tmp");
@@ -725,6 +736,7 @@ public sealed class RefineJobTests : IDisposable
 
             Assert.Equal(1, (await workspace.RunAsync([new TestRefiner()], options)).Progress.Skipped);
             Assert.Contains(Out, Assert.Single(warnings), StringComparison.Ordinal);
+            Assert.False(File.Exists(deeper));
         }
         finally
         {

@@ -141,7 +141,7 @@ public sealed class RefineScaleTests : IDisposable
     public async Task Merging_writes_many_lines_at_a_time()
     {
         const string counters = "/proc/self/io";
-        const int lines = 2000;
+        const int lines = 500;
         Assert.SkipUnless(File.Exists(counters), "There is no /proc.");
         Directory.CreateDirectory(workspace.Out);
         for (int i = 0; i < lines; i++)
