@@ -7,18 +7,33 @@ namespace Stig.Model.Imaging;
 /// without the checksums at its end, passes for whole there although data are missing.</remarks>
 internal static class EndMarks
 {
-    /// <summary>Whether the data, which decode, are all there.</summary>
+    /// <summary>Whether the data are all there, as far as that can be told without decoding them.</summary>
     public static bool IsComplete(ReadOnlySpan<byte> encoded, ImageFormat format) => format switch
     {
         ImageFormat.Png => PngHasEnd(encoded),
-        ImageFormat.Jpeg => Jpeg(encoded).HasEnd,
+        ImageFormat.Jpeg => JpegParts(encoded).HasEnd,
         // WebP (RFC 9649), 2.4: the file's length without the first eight bytes stands in the second four.
         ImageFormat.Webp => encoded.Length >= 8L + BinaryPrimitives.ReadUInt32LittleEndian(encoded[4..]),
         _ => true,
     };
 
-    /// <summary>How many scans JPEG data have up to their end.</summary>
-    public static int JpegScans(ReadOnlySpan<byte> encoded) => Jpeg(encoded).Scans;
+    /// <summary>Whether JPEG data have an end, and up to it how many segments, scans among them.</summary>
+    public static (bool HasEnd, int Segments, int Scans) JpegParts(ReadOnlySpan<byte> encoded)
+    {
+        int segments = 0, scans = 0;
+        foreach (JpegSegment segment in new JpegSegments(encoded))
+        {
+            if (segment.Marker == JpegSegments.EndOfImage)
+            {
+                return (true, segments, scans);
+            }
+
+            segments++;
+            scans += segment.Marker == JpegSegments.StartOfScan ? 1 : 0;
+        }
+
+        return (false, segments, scans);
+    }
 
     private static bool PngHasEnd(ReadOnlySpan<byte> encoded)
     {
@@ -31,21 +46,5 @@ internal static class EndMarks
         }
 
         return false;
-    }
-
-    private static (bool HasEnd, int Scans) Jpeg(ReadOnlySpan<byte> encoded)
-    {
-        int scans = 0;
-        foreach (JpegSegment segment in new JpegSegments(encoded))
-        {
-            if (segment.Marker == JpegSegments.EndOfImage)
-            {
-                return (true, scans);
-            }
-
-            scans += segment.Marker == JpegSegments.StartOfScan ? 1 : 0;
-        }
-
-        return (false, scans);
     }
 }

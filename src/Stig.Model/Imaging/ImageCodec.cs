@@ -27,6 +27,9 @@ public static class ImageCodec
     // A progressive JPEG has about ten scans. Each takes as long as the whole image, and can be as short as a few bytes.
     private const int MaxScans = 200;
 
+    // Hundreds at most hold the longest profiles and manifests. Of each, as short as four bytes, decoders keep a hundred bytes.
+    private const int MaxSegments = 10_000;
+
     /// <summary>The version of the native library behind the decoders, Skia; loads it.</summary>
     /// <exception cref="TypeInitializationException">It cannot be loaded; the inner exception says why.</exception>
     /// <exception cref="DllNotFoundException">It cannot be loaded.</exception>
@@ -162,9 +165,15 @@ public static class ImageCodec
     {
         name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
-        if (header.Format == ImageFormat.Jpeg && EndMarks.JpegScans(encoded) > MaxScans)
+        if (!EndMarks.IsComplete(encoded, header.Format))
         {
-            throw Damaged(header.Format, name, $"it has more than {MaxScans} scans");
+            throw BreaksOff(header.Format, name);
+        }
+
+        if (header.Format == ImageFormat.Jpeg && EndMarks.JpegParts(encoded) is { } parts && (parts.Scans > MaxScans || parts.Segments > MaxSegments))
+        {
+            string much = parts.Scans > MaxScans ? $"{MaxScans} scans" : $"{MaxSegments} segments";
+            throw Damaged(header.Format, name, $"it has more than {much}");
         }
 
         ImageMetadata metadata = MetadataReader.Read(encoded, header.Format);
@@ -173,6 +182,11 @@ public static class ImageCodec
             && PngDecoder.Decode(encoded, header.Width, header.Height, arrays) is { } image)
         {
             return new DecodedImage(image, new ImageSource(header, metadata));
+        }
+
+        if (header.Format == ImageFormat.Png)
+        {
+            encoded = PngLongChunks.Remove(encoded);
         }
 
         fixed (byte* start = encoded)
@@ -302,6 +316,9 @@ public static class ImageCodec
     private static ImageFormatException Empty(string name) =>
         new($"{name}: is empty (0 bytes) or no plain file. Copy or generate it again, or remove it.");
 
+    private static ImageFormatException BreaksOff(ImageFormat format, string name) =>
+        new($"{name}: the {ImageFormats.Name(format)} image breaks off before its end. Copy or generate it again, or remove it.");
+
     private static ImageFormatException Damaged(ImageFormat format, string name, string what) =>
         new($"{name}: the {ImageFormats.Name(format)} image is damaged ({what}). Copy or generate it again, or remove it.");
 
@@ -320,11 +337,9 @@ public static class ImageCodec
                 result = codec.GetPixels(info, (nint)start, info.RowBytes, SKCodecOptions.Default);
             }
 
-            if (result == SKCodecResult.IncompleteInput
-                || (result == SKCodecResult.Success && !EndMarks.IsComplete(encoded, header.Format)))
+            if (result == SKCodecResult.IncompleteInput)
             {
-                throw new ImageFormatException($"{name}: the {ImageFormats.Name(header.Format)} image breaks off before its end. " +
-                                               "Copy or generate it again, or remove it.");
+                throw BreaksOff(header.Format, name);
             }
 
             if (result != SKCodecResult.Success)

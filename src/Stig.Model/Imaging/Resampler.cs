@@ -39,8 +39,8 @@ internal static class Resampler
 
         if (Math.Max((long)width * image.Height, (long)image.Width * height) > MaxPixelsBetween)
         {
-            throw new ImageFormatException($"{ImageFiles.Printable(name)}: has {image.Width} x {image.Height} pixels, too long a side to be resized to " +
-                                           $"{width} x {height}. Cut it into parts, or leave it out.");
+            throw new ImageFormatException($"{ImageFiles.Printable(name)}: has {image.Width} x {image.Height} pixels, too long a side to be " +
+                                           $"resized to {width} x {height}. Cut it into parts, or leave it out.");
         }
 
         var rows = new byte[3 * width * image.Height];

@@ -9,17 +9,17 @@ namespace Stig.Model.Imaging;
 /// <param name="whole">Length, type, content and checksum.</param>
 internal readonly ref struct PngChunk(string type, ReadOnlySpan<byte> whole)
 {
-    private readonly ReadOnlySpan<byte> whole = whole;
-
     public string Type { get; } = type;
 
-    public ReadOnlySpan<byte> Content => whole[8..^4];
+    public ReadOnlySpan<byte> Whole { get; } = whole;
+
+    public ReadOnlySpan<byte> Content => Whole[8..^4];
 
     /// <summary>Whether a decoder that does not know the chunk cannot show the image (5.4).</summary>
     public bool IsCritical => char.IsAsciiLetterUpper(Type[0]);
 
     /// <summary>Whether the checksum is that of type and content.</summary>
-    public bool IsSound => Crc32.HashToUInt32(whole[4..^4]) == BinaryPrimitives.ReadUInt32BigEndian(whole[^4..]);
+    public bool IsSound => Crc32.HashToUInt32(Whole[4..^4]) == BinaryPrimitives.ReadUInt32BigEndian(Whole[^4..]);
 }
 
 /// <summary>The chunks of PNG data in order, up to the end mark or the first that breaks off. Checksums are looked at only where asked for.</summary>
@@ -77,11 +77,11 @@ internal ref struct JpegSegments(ReadOnlySpan<byte> data)
     public bool MoveNext()
     {
         // What else stands between segments decoders pass over too.
-        while (rest.IndexOf((byte)0xFF) is int skip and >= 0 && skip + 1 < rest.Length)
+        while (rest.IndexOf((byte)0xFF) is int skip and >= 0 && rest[skip..].IndexOfAnyExcept((byte)0xFF) is int fill and > 0)
         {
-            byte marker = rest[skip + 1];
-            rest = rest[(skip + (marker == 0xFF ? 1 : 2))..];
-            if (marker is 0x00 or 0x01 or 0xFF or (>= 0xD0 and <= 0xD8))
+            byte marker = rest[skip + fill];
+            rest = rest[(skip + fill + 1)..];
+            if (marker is 0x00 or 0x01 or (>= 0xD0 and <= 0xD8))
             {
                 continue;
             }

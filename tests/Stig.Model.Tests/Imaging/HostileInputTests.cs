@@ -163,6 +163,16 @@ public sealed class HostileInputTests
     }
 
     [Fact]
+    public void Jpeg_of_endless_segments_is_refused()
+    {
+        byte[] jpeg = ImageCodec.Encode(SyntheticImages.RealLike(1, 0, 32), ImageFormat.Jpeg).Bytes;
+        byte[] With(int count) => [.. jpeg[..2], .. Enumerable.Repeat<byte[]>([0xFF, 0xE1, 0, 2], count).SelectMany(bytes => bytes), .. jpeg[2..]];
+        SkiaOracle.AssertSame(SkiaOracle.Decode(jpeg)!, ImageCodec.Decode(With(9000), "a.jpg").Image, "9000 segments");
+        string message = Assert.Throws<ImageFormatException>(() => ImageCodec.Decode(With(10_000), "a.jpg")).Message;
+        Assert.Contains("segments", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Other_formats_are_named()
     {
         (string Name, byte[] Start)[] cases =

@@ -39,7 +39,8 @@ internal static class TestHostileMetadata
             {
                 text.Append(" xmlns:x='adobe:ns:meta/' xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'")
                     .Append(" xmlns:t='http://purl.org/dc/terms/'")
-                    .Append(" xmlns:n='http://ns.adobe.com/xmp/note/' xmlns:b='http://ns.adobe.com/xap/1.0/' xmlns:m='http://ns.adobe.com/xap/1.0/mm/'")
+                    .Append(" xmlns:n='http://ns.adobe.com/xmp/note/' xmlns:b='http://ns.adobe.com/xap/1.0/'")
+                    .Append(" xmlns:m='http://ns.adobe.com/xap/1.0/mm/'")
                     .Append(" xmlns:tiff='http://ns.adobe.com/tiff/1.0/' xmlns:exif='http://ns.adobe.com/exif/1.0/'");
             }
 
