@@ -7,18 +7,31 @@ namespace Stig.Model.Imaging;
 /// without the checksums at its end, passes for whole there although data are missing.</remarks>
 internal static class EndMarks
 {
-    /// <summary>Whether the data are all there, as far as that can be told without decoding them.</summary>
-    public static bool IsComplete(ReadOnlySpan<byte> encoded, ImageFormat format) => format switch
+    /// <summary>Whether the data are all there, as far as that can be told without decoding them; of how many parts decoders keep something
+    /// (segments of a JPEG, chunks of a WebP); and how many scans a JPEG has.</summary>
+    public static (bool IsComplete, int Parts, int Scans) Survey(ReadOnlySpan<byte> encoded, ImageFormat format) => format switch
     {
-        ImageFormat.Png => PngHasEnd(encoded),
-        ImageFormat.Jpeg => JpegParts(encoded).HasEnd,
+        ImageFormat.Png => (PngHasEnd(encoded), 0, 0),
+        ImageFormat.Jpeg => Jpeg(encoded),
         // WebP (RFC 9649), 2.4: the file's length without the first eight bytes stands in the second four.
-        ImageFormat.Webp => encoded.Length >= 8L + BinaryPrimitives.ReadUInt32LittleEndian(encoded[4..]),
-        _ => true,
+        ImageFormat.Webp => (encoded.Length >= 8L + BinaryPrimitives.ReadUInt32LittleEndian(encoded[4..]), WebpChunks(encoded), 0),
+        _ => (true, 0, 0),
     };
 
-    /// <summary>Whether JPEG data have an end, and up to it how many segments, scans among them.</summary>
-    public static (bool HasEnd, int Segments, int Scans) JpegParts(ReadOnlySpan<byte> encoded)
+    private static bool PngHasEnd(ReadOnlySpan<byte> encoded)
+    {
+        foreach (PngChunk chunk in new PngChunks(encoded))
+        {
+            if (chunk.Type == "IEND")
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private static (bool HasEnd, int Segments, int Scans) Jpeg(ReadOnlySpan<byte> encoded)
     {
         int segments = 0, scans = 0;
         foreach (JpegSegment segment in new JpegSegments(encoded))
@@ -35,16 +48,14 @@ internal static class EndMarks
         return (false, segments, scans);
     }
 
-    private static bool PngHasEnd(ReadOnlySpan<byte> encoded)
+    private static int WebpChunks(ReadOnlySpan<byte> encoded)
     {
-        foreach (PngChunk chunk in new PngChunks(encoded))
+        int count = 0;
+        foreach (RiffChunk _ in new RiffChunks(encoded))
         {
-            if (chunk.Type == "IEND")
-            {
-                return true;
-            }
+            count++;
         }
 
-        return false;
+        return count;
     }
 }

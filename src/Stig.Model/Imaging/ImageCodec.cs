@@ -27,8 +27,9 @@ public static class ImageCodec
     // A progressive JPEG has about ten scans. Each takes as long as the whole image, and can be as short as a few bytes.
     private const int MaxScans = 200;
 
-    // Hundreds at most hold the longest profiles and manifests. Of each, as short as four bytes, decoders keep a hundred bytes.
-    private const int MaxSegments = 10_000;
+    // Segments of a JPEG, chunks of a WebP. Of each, which may have four or eight bytes, decoders keep a hundred; thousands hold
+    // the longest manifests and animations.
+    private const int MaxParts = 100_000;
 
     /// <summary>The version of the native library behind the decoders, Skia; loads it.</summary>
     /// <exception cref="TypeInitializationException">It cannot be loaded; the inner exception says why.</exception>
@@ -165,15 +166,15 @@ public static class ImageCodec
     {
         name = ImageFiles.Printable(name);
         ImageHeader header = Identify(encoded, name, maxPixels);
-        if (!EndMarks.IsComplete(encoded, header.Format))
+        (bool isComplete, int parts, int scans) = EndMarks.Survey(encoded, header.Format);
+        if (!isComplete)
         {
             throw BreaksOff(header.Format, name);
         }
 
-        if (header.Format == ImageFormat.Jpeg && EndMarks.JpegParts(encoded) is { } parts && (parts.Scans > MaxScans || parts.Segments > MaxSegments))
+        if (parts > MaxParts || scans > MaxScans)
         {
-            string much = parts.Scans > MaxScans ? $"{MaxScans} scans" : $"{MaxSegments} segments";
-            throw Damaged(header.Format, name, $"it has more than {much}");
+            throw Damaged(header.Format, name, $"it has more than {(scans > MaxScans ? $"{MaxScans} scans" : $"{MaxParts} segments or chunks")}");
         }
 
         ImageMetadata metadata = MetadataReader.Read(encoded, header.Format);

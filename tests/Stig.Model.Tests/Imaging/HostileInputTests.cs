@@ -163,13 +163,27 @@ public sealed class HostileInputTests
     }
 
     [Fact]
-    public void Jpeg_of_endless_segments_is_refused()
+    public void Files_of_endless_parts_are_refused()
     {
-        byte[] jpeg = ImageCodec.Encode(SyntheticImages.RealLike(1, 0, 32), ImageFormat.Jpeg).Bytes;
-        byte[] With(int count) => [.. jpeg[..2], .. Enumerable.Repeat<byte[]>([0xFF, 0xE1, 0, 2], count).SelectMany(bytes => bytes), .. jpeg[2..]];
-        SkiaOracle.AssertSame(SkiaOracle.Decode(jpeg)!, ImageCodec.Decode(With(9000), "a.jpg").Image, "9000 segments");
-        string message = Assert.Throws<ImageFormatException>(() => ImageCodec.Decode(With(10_000), "a.jpg")).Message;
-        Assert.Contains("segments", message, StringComparison.Ordinal);
+        RgbImage image = SyntheticImages.RealLike(1, 0, 32);
+        byte[] jpeg = ImageCodec.Encode(image, ImageFormat.Jpeg).Bytes, webp = TestImages.With(ImageFormat.Webp, image, null, [1], null);
+        foreach ((byte[] file, int at, byte[] part) in new[] { (jpeg, 2, new byte[] { 0xFF, 0xE1, 0, 2 }), (webp, 30, [.. "abcd"u8, 0, 0, 0, 0]) })
+        {
+            byte[] With(int count)
+            {
+                byte[] result = [.. file[..at], .. Enumerable.Repeat(part, count).SelectMany(bytes => bytes), .. file[at..]];
+                if (file == webp)
+                {
+                    BinaryPrimitives.WriteInt32LittleEndian(result.AsSpan(4), result.Length - 8);
+                }
+
+                return result;
+            }
+
+            SkiaOracle.AssertSame(SkiaOracle.Decode(file)!, ImageCodec.Decode(With(90_000), "a").Image, "90000 parts");
+            string message = Assert.Throws<ImageFormatException>(() => ImageCodec.Decode(With(100_000), "a")).Message;
+            Assert.Contains("has more than 100000 segments or chunks", message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
