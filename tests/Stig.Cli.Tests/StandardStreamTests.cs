@@ -23,7 +23,7 @@ public sealed partial class StandardStreamTests(Workspace workspace)
         using Process process = Start("", ["refine", "--model", workspace.FilterModel, "--out", Out, .. options, "-"]);
         process.StandardInput.Write('\n');
         process.StandardInput.Flush();
-        Assert.True(SpinWait.SpinUntil(() => BytesIn(process.StandardInput) == 0, TimeSpan.FromSeconds(60)));
+        Assert.True(SpinWait.SpinUntil(() => process.HasExited || BytesIn(process.StandardInput) == 0, TimeSpan.FromSeconds(60)));
 
         CliRun.Interrupt(process);
 

@@ -28,7 +28,7 @@ internal static class MergeCommand
             ManifestMergeResult result = ManifestMerge
                 .RunAsync(folder, listing.ListAsync(interruption.Token), line => terminal.Error(ImageFiles.Printable(line)), terminal.Warn,
                     interruption.Token)
-                .GetAwaiter().GetResult();
+                .WaitAsync(interruption.Token).GetAwaiter().GetResult();
             if (result.Problems > 0)
             {
                 terminal.Line($"{result.Manifests} manifests do not cover {result.Inputs} images: {result.Problems} problems.");

@@ -114,7 +114,7 @@ internal static class RefineCommand
                 Shard = ShardOf(parsed.GetValue(shard)),
                 MaxFailures = parsed.IsGiven(maxFailures) ? parsed.GetValue(maxFailures) : null,
                 Tar = parsed.GetValue(inputs.Tar),
-                Warn = terminal.Warn,
+                Warn = screen.Warn,
                 Pipeline = new RefinePipelineOptions { Codec = codec, CodecThreads = share.Codec },
             };
             using var interruption = new Interruption(screen);

@@ -102,7 +102,7 @@ public static class Device
 
     /// <summary>The arithmetic that a device computes in when it is asked for one.</summary>
     /// <param name="asked">The arithmetic that was asked for; null for the one that suits the device: bfloat16 on a GPU; on the CPU
-    /// bfloat16 where its instructions make that clearly faster, else float32; the same on every start.</param>
+    /// bfloat16 on a processor with AMX, without Winograd also with AVX-512 BF16, else float32; the same on every start.</param>
     /// <param name="device">What <see cref="Resolve"/> gave: "cpu" or "cuda:N".</param>
     /// <param name="winograd">Whether convolutions in float32 may use Winograd on the CPU.</param>
     /// <exception cref="DeviceException">The device does not compute in it.</exception>

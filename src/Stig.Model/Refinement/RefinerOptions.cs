@@ -19,7 +19,7 @@ public sealed record RefinerOptions
     public string Device { get; init; } = "auto";
 
     /// <summary>Arithmetic of the convolutions; null for the one that suits the device: bfloat16 on a GPU; on the CPU
-    /// bfloat16 where its instructions make that clearly faster, else float32.</summary>
+    /// bfloat16 on a processor with AMX, without Winograd also with AVX-512 BF16, else float32.</summary>
     public Precision? Precision { get; init; }
 
     /// <summary>How refined images are brought into [0, 1].</summary>
